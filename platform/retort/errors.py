@@ -1,0 +1,61 @@
+"""The one tree of errors. A message says what is wrong, the value that was got, and the way out.
+
+``InputError`` and what stands below it are the caller's mistakes, found before any long work: the command line exits
+with 2. Every other ``RetortError`` is something that failed while running: exit code 1.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["ConfigError", "DataError", "InputError", "RetortError", "RunError", "WorkspaceError"]
+
+
+class RetortError(Exception):
+    """Base of every error that Retort raises on purpose."""
+
+
+class RunError(RetortError):
+    """Work that had started failed: a trial, a worker, a stage."""
+
+
+class InputError(RetortError):
+    """The input or the configuration is wrong; nothing was started."""
+
+
+class WorkspaceError(InputError):
+    """A workspace, or a stage that a command needs, is missing, or holds something else than was asked for."""
+
+
+class ConfigError(InputError):
+    """One or more settings are wrong; all of them are reported at once.
+
+    Args:
+        problems: One line each: the key, what is wrong with it, the value got, and what is allowed.
+        source: File, or words such as "command line", from which the configuration came.
+    """
+
+    def __init__(self, problems: Sequence[str], *, source: str | None = None) -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        prefix = f"{source}: " if source else ""
+        super().__init__("\n".join(f"{prefix}{problem}" for problem in self.problems))
+
+
+class DataError(InputError):
+    """A file of a corpus, of rewrites or of judgements is broken.
+
+    Args:
+        message: What is wrong, the value got, and the way out.
+        path: The file.
+        line: Its line, counted from 1, where one line is to blame.
+    """
+
+    def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None) -> None:
+        self.path = None if path is None else str(path)
+        self.line = line
+        where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
+        super().__init__(f"{where}{message}")
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[str]]:
+        # Ray carries exceptions between processes; the message already holds file and line.
+        return (DataError, (str(self),))

@@ -1,0 +1,24 @@
+"""What a user reads: the front of a sweep and the comparison of runs, as tables, plots and JSON from plain values.
+
+- ``points``: a trial as the reports see it, and how its figures are written.
+- ``front``: the front's table and JSON.
+- ``plots``: the front as a PNG and as a self-contained interactive page.
+- ``compare``: runs against a baseline on the same turns, with significance.
+"""
+
+from retort.report.compare import ComparisonRow, compare, compare_table
+from retort.report.front import front_json, front_rows, front_table
+from retort.report.plots import plot_front_png, write_front_html
+from retort.report.points import TrialPoint
+
+__all__ = [
+    "ComparisonRow",
+    "TrialPoint",
+    "compare",
+    "compare_table",
+    "front_json",
+    "front_rows",
+    "front_table",
+    "plot_front_png",
+    "write_front_html",
+]

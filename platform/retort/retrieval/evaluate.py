@@ -1,0 +1,343 @@
+"""Checkpoint + corpus -> measures: effectiveness through ir-measures, cost as FLOPS and L0, all of it by turn number too.
+
+Every judged turn of a split counts; a turn whose query retrieves nothing counts 0. Baselines (the raw context, the last
+question, a teacher's rewrite) are measured on the same footing with the frozen encoder of the same collection.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from retort.config import EvaluationConfig, ExperimentConfig, HoldoutConfig
+from retort.corpora.context import context_of
+from retort.corpora.holdout import validation_conversations
+from retort.corpora.turns import read_judgements, read_turns
+from retort.errors import ConfigError, DataError
+from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
+from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
+from retort.progress import Progress, silent
+from retort.records import Turn
+from retort.retrieval.exact import search_collection
+from retort.retrieval.runs import run_scores, trec_run
+from retort.retrieval.students import Run, open_run
+from retort.shards.reader import Collection
+from retort.shards.texts import TextEncoder
+from retort.shards.vectors import vectors_stage
+from retort.sparse.encoder import QueryEncoder, encode_ids
+from retort.sparse.search import ExactIndex
+from retort.sparse.tokens import Tokenizer
+from retort.sparse.vectors import Int32, SparseVectors
+from retort.storage import Folder, Record, Workspace
+from retort.teachers.imports import read_rewrites
+
+__all__ = [
+    "BASELINES",
+    "VALIDATION",
+    "Evaluation",
+    "context_input_ids",
+    "evaluate",
+    "evaluate_baseline",
+    "evaluate_run",
+    "evaluate_student",
+    "judged_turns",
+]
+
+STAGE = "evaluation"
+VERSION = 1
+VALIDATION = "validate"  # as a split: the conversations that corpus.validate holds out of training
+BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation came to.
+
+    Attributes:
+        folder: Where ``measures.json``, ``measures.parquet`` and ``run.trec`` stand.
+        measures: n, R@100, R@10, RR, nDCG@3, FLOPS, L0 and ``by_turn``.
+        record: Its record.
+        reused: Whether it was there already.
+    """
+
+    folder: Folder
+    measures: dict[str, Any]
+    record: Record
+    reused: bool
+
+
+@dataclass(frozen=True)
+class _Questions:
+    turns: list[Turn]
+    judgements: dict[str, dict[str, int]]
+    inputs: dict[str, str]
+    config: dict[str, object]
+
+
+def judged_turns(workspace: Workspace, experiment: ExperimentConfig, split: str) -> _Questions:
+    """The turns of a split that have judgements; ``validate`` is what the experiment holds out.
+
+    Raises:
+        WorkspaceError: If the split is missing.
+        ConfigError: If the experiment holds nothing out.
+        DataError: If no turn is judged.
+    """
+    config: dict[str, object] = {"split": split}
+    held_out = experiment.corpus.validation if split == VALIDATION else None
+    if split == VALIDATION:
+        if held_out is None:
+            raise ConfigError([f"corpus.validate is null, so that there is no split {VALIDATION!r}"])
+        split = held_out if isinstance(held_out, str) else experiment.corpus.train
+    turns, judgements = read_turns(workspace, split), read_judgements(workspace, split)
+    if isinstance(held_out, HoldoutConfig):
+        config |= {"held_out": held_out.model_dump(mode="json"), "of": split}
+        kept = validation_conversations({turn.conversation_id for turn in turns}, held_out)
+        turns = [turn for turn in turns if turn.conversation_id in kept]
+    turns = [turn for turn in turns if judgements.get(turn.query_id)]
+    if not turns:
+        raise DataError(f"no turn of {split} is judged: there is nothing to evaluate on")
+    inputs = {
+        kind: workspace.folder(f"{kind}/{split}").require("import that split first").fingerprint
+        for kind in ("turns", "judgements")
+    }
+    return _Questions(turns, {turn.query_id: judgements[turn.query_id] for turn in turns}, inputs, config)
+
+
+def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, tokenizer: Tokenizer) -> list[Int32]:
+    """The student's input of each turn, as training has it."""
+    contexts = [context_of(turn, experiment.context) for turn in turns]
+    return [
+        tokenizer.context_ids(
+            context.question,
+            context.history,
+            order=experiment.context.order,
+            max_tokens=experiment.encoder.query_tokens,
+        )
+        for context in contexts
+    ]
+
+
+def evaluate_run(
+    workspace: Workspace,
+    name: str,
+    *,
+    split: str,
+    settings: EvaluationConfig,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate a finished run on a split of its workspace."""
+    run = open_run(workspace, name)
+    return evaluate_student(workspace, run, split=split, settings=settings, progress=progress)
+
+
+def evaluate_student(
+    workspace: Workspace,
+    run: Run,
+    *,
+    split: str,
+    settings: EvaluationConfig,
+    collection: Collection | None = None,
+    index: ExactIndex | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate a run whose student is loaded, with a collection and an index that may be open already."""
+
+    def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
+        ids = context_input_ids(turns, run.config, run.tokenizer)
+        return _encode(run.student, ids, run.tokenizer)
+
+    fingerprint = run.folder.require("the run is not finished").fingerprint
+    return evaluate(
+        workspace,
+        run.config,
+        encode,
+        vectors=run.vectors,
+        parent=f"{run.folder.name}/evaluations",
+        tag=run.name,
+        identity={"run": fingerprint},
+        split=split,
+        settings=settings,
+        collection=collection,
+        index=index,
+        progress=progress,
+    )
+
+
+def _encode(student: QueryEncoder, ids: list[Int32], tokenizer: Tokenizer) -> SparseVectors:
+    return encode_ids(student, ids, pad_id=tokenizer.pad_id)
+
+
+def evaluate_baseline(
+    workspace: Workspace,
+    baseline: str,
+    experiment: ExperimentConfig,
+    *,
+    split: str,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate ``baseline:context``, ``baseline:last`` or ``baseline:rewrite:TEACHER`` with the frozen encoder.
+
+    Raises:
+        ConfigError: If there is no such baseline.
+        WorkspaceError: If the collection is not encoded, or the teacher has no rewrites of the split.
+    """
+    _, _, kind = baseline.partition(":")
+    kind, _, teacher = kind.partition(":")
+    if kind not in {"context", "last", "rewrite"} or (kind == "rewrite") != bool(teacher):
+        raise ConfigError([f"{baseline!r} is no baseline; there are {', '.join(BASELINES)}"])
+    vectors = vectors_stage(workspace, experiment.encoder).folder
+    vectors.require("prepare it first: retort prepare --help")
+    encoder = experiment.encoder
+    identity: dict[str, str] = {}
+    config: dict[str, object] = {"baseline": baseline, "rewrite_terms": encoder.rewrite_terms}
+    rewrites: dict[str, str] = {}
+    if kind == "rewrite":
+        questions = judged_turns(workspace, experiment, split)
+        source = str(questions.config.get("of", split))
+        rewrites = read_rewrites(workspace, teacher, source)
+        identity["rewrites"] = workspace.folder(f"rewrites/{teacher}/{source}").require("add them").fingerprint
+        config["rewrite_tokens"] = encoder.rewrite_tokens
+    else:
+        config["query_tokens"] = encoder.query_tokens
+    if kind == "context":
+        config["context"] = experiment.context.model_dump(mode="json")
+
+    def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
+        texts = TextEncoder(encoder, opened.tokenizer)
+        if kind == "rewrite":
+            # A turn that the teacher has not rewritten is asked as it is.
+            return texts.rewrites([rewrites.get(turn.query_id, turn.question) for turn in turns])
+        if kind == "last":
+            return texts.ids(
+                [
+                    opened.tokenizer.context_ids(t.question, [], order="newest_first", max_tokens=encoder.query_tokens)
+                    for t in turns
+                ]
+            )
+        return texts.ids(context_input_ids(turns, experiment, opened.tokenizer))
+
+    return evaluate(
+        workspace,
+        experiment,
+        encode,
+        vectors=vectors,
+        parent=f"baselines/{baseline.removeprefix('baseline:').replace(':', '-')}",
+        tag=baseline,
+        identity=identity,
+        config=config,
+        split=split,
+        settings=experiment.evaluation,
+        progress=progress,
+    )
+
+
+def evaluate(
+    workspace: Workspace,
+    experiment: ExperimentConfig,
+    encode: Callable[[Sequence[Turn], Collection], SparseVectors],
+    *,
+    vectors: Folder,
+    parent: str,
+    tag: str,
+    identity: Mapping[str, str],
+    split: str,
+    settings: EvaluationConfig,
+    config: Mapping[str, object] | None = None,
+    collection: Collection | None = None,
+    index: ExactIndex | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Encode a split's turns, retrieve for them and measure, unless that is done already.
+
+    Args:
+        workspace: Where turns and judgements are.
+        experiment: Whose ``corpus.validate`` defines the held-out turns.
+        encode: Turns -> query vectors.
+        vectors: The encoded collection.
+        parent: Folder below which the evaluation is kept.
+        tag: Sixth column of the run.
+        identity: Fingerprints of what encodes.
+        split: Of the workspace, or ``validate``.
+        settings: Engine and depth.
+        config: What else changes the result.
+        collection: Open already, or None.
+        index: Open already, or None.
+        progress: Told what happens.
+    """
+    questions = judged_turns(workspace, experiment, split)
+    stage = workspace.stage(
+        STAGE,
+        VERSION,
+        label=f"{parent}/{PurePath(workspace.root).name}-{split}-{settings.engine}",
+        config={**questions.config, **(config or {}), **settings.model_dump(mode="json")},
+        inputs={
+            **questions.inputs,
+            **identity,
+            "vectors": vectors.require("prepare the collection first: retort prepare --help").fingerprint,
+        },
+    )
+    with stage.writing() as writer:
+        if writer.finished is not None:
+            progress(STAGE, 1, 1, f"{stage.folder.name} is there already")
+            return Evaluation(stage.folder, stage.folder.read_json("measures.json"), writer.finished, reused=True)
+        progress(STAGE, 0, len(questions.turns), f"{tag} on {len(questions.turns)} turns of {split}")
+        opened = collection if collection is not None else Collection(vectors)
+        queries = encode(questions.turns, opened)
+        rankings = search_collection(opened, queries, settings.top_k, index=index)
+        run = run_scores([turn.query_id for turn in questions.turns], rankings, opened.doc_ids)
+        measures, table = measure(questions.turns, questions.judgements, run, queries, opened.passage_share)
+        writer.add(
+            stage.folder.write_bytes("measures.json", (json.dumps(measures, indent=1) + "\n").encode()),
+            stage.folder.write_table("measures.parquet", table),
+            stage.folder.write_bytes("run.trec", trec_run(run, tag=tag).encode()),
+        )
+        buffer = io.BytesIO()
+        np.savez(buffer, indptr=queries.indptr, indices=queries.indices, values=queries.values)
+        writer.add(stage.folder.write_bytes("queries.npz", buffer.getvalue()))
+        writer.counts |= {name: value for name, value in measures.items() if name != "by_turn"}
+        progress(STAGE, len(questions.turns), len(questions.turns))
+    return Evaluation(stage.folder, measures, writer.record, reused=False)
+
+
+def measure(
+    turns: Sequence[Turn],
+    judgements: Mapping[str, Mapping[str, int]],
+    run: Mapping[str, Mapping[str, float]],
+    queries: SparseVectors,
+    passage_share: np.ndarray,
+) -> tuple[dict[str, Any], pa.Table]:
+    """Measures of a run: the means, by turn number, and a table with one row per turn.
+
+    Args:
+        turns: The judged turns, in the order of ``queries``.
+        judgements: query_id -> doc_id -> relevance.
+        run: query_id -> doc_id -> score.
+        queries: (Q, V).
+        passage_share: (V,), p_d.
+    """
+    per_turn = per_turn_measures(judgements, run)
+    costs = per_query_flops(queries.indptr, queries.indices, passage_share)
+    active = l0_per_row(queries.indptr)
+    for turn, cost, entries in zip(turns, costs, active, strict=True):
+        per_turn[turn.query_id] |= {"FLOPS": float(cost), "L0": float(entries)}
+    share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
+    means = mean_measures(per_turn)
+    means["FLOPS"] = flops(share, passage_share)
+    names = (*MEASURES, "FLOPS", "L0")
+    groups = by_group(per_turn, {turn.query_id: turn.turn_number for turn in turns})
+    measures: dict[str, Any] = {"n": int(means["n"])} | {name: means[name] for name in names}
+    measures["by_turn"] = {str(number): values for number, values in groups.items()}
+    table = pa.table(
+        {
+            "query_id": [turn.query_id for turn in turns],
+            "conversation_id": [turn.conversation_id for turn in turns],
+            "turn_number": pa.array([turn.turn_number for turn in turns], pa.int32()),
+        }
+        | {name: [per_turn[turn.query_id][name] for turn in turns] for name in names}
+    )
+    return measures, table

@@ -1,0 +1,125 @@
+"""What training and retrieval read: an encoded collection, and a training shard's turns, both memory-mapped."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from retort.records import training_schema
+from retort.sparse.tokens import Tokenizer
+from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
+from retort.storage import Folder, Record
+from retort.teachers.fusion import mean_over_present
+
+__all__ = ["Collection", "TrainingTurns"]
+
+
+class Collection:
+    """An encoded collection, opened: memory-mapped vectors and what belongs to them.
+
+    Attributes:
+        vectors: The passages' vectors.
+        doc_ids: (N,) Arrow strings, by row.
+        tie_places: (N,) order among equal scores, see ``sparse.search``.
+        passage_share: (V,) share of passages in which each entry is active; p_d of FLOPS.
+        text_hashes: (N,) equal for passages with the same text.
+        tokenizer: Of passages and queries.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        record = folder.require("prepare it first: retort prepare --help")
+        self.folder = folder
+        self.record: Record = record
+        vocabulary = int(record.counts["vocabulary_size"])
+        names = record.names(suffix=".values.npy")
+        self.vectors = PartedVectors(
+            [
+                SparseVectors(
+                    folder.read_array(name.replace(".values.", ".indptr.")),
+                    folder.read_array(name.replace(".values.", ".indices.")),
+                    folder.read_array(name),
+                    vocabulary,
+                )
+                for name in names
+            ]
+        )
+        self.doc_ids: pa.ChunkedArray = folder.read_table("doc_ids.arrow")["doc_id"]
+        self.tie_places = folder.read_array("tie_places.npy")
+        self.passage_share = folder.read_array("document_frequency.npy") / int(record.counts["passages"])
+        self.text_hashes = folder.read_array("text_hashes.npy")
+        self.tokenizer = Tokenizer(folder.local_tree("tokenizer"))
+
+
+class TrainingTurns:
+    """The turns of a training shard, by number; arrays are views of the memory-mapped columns.
+
+    Args:
+        folder: A finished training stage.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        record = folder.require("prepare it first: retort prepare --help")
+        self.record = record
+        self.teachers: tuple[str, ...] = tuple(record.config["teachers"])
+        schema = training_schema(self.teachers)
+        table = folder.read_tables(record.names(suffix=".arrow"), schema).combine_chunks()
+        self.query_ids: list[str] = table["query_id"].to_pylist()
+        self.turn_numbers: Int32 = table["turn_number"].to_numpy()
+        self._lists = {field.name: _list_column(table, field.name) for field in schema if pa.types.is_list(field.type)}
+        self._fused = lru_cache(maxsize=8192)(self._fuse)
+
+    def __len__(self) -> int:
+        return len(self.query_ids)
+
+    def _list(self, column: str, turn: int) -> np.ndarray:
+        offsets, values = self._lists[column]
+        return values[offsets[turn] : offsets[turn + 1]]
+
+    @property
+    def lengths(self) -> Int64:
+        """Input tokens of each turn."""
+        return np.diff(self._lists["input_ids"][0]).astype(np.int64)
+
+    def input_ids(self, turn: int) -> Int32:
+        """The student's input."""
+        return self._list("input_ids", turn)
+
+    def positive_rows(self, turn: int) -> Int32:
+        """Judged positives, at least one."""
+        return self._list("positive_rows", turn)
+
+    def excluded_rows(self, turn: int) -> Int32:
+        """Passages that are never a sample or a negative."""
+        return self._list("excluded_rows", turn)
+
+    def ranking(self, turn: int) -> tuple[Int64, Float32, Float32]:
+        """The teachers' fused ranking of a turn.
+
+        Returns:
+            Passage rows and scores, best first, and the score of each judged positive.
+        """
+        result: tuple[Int64, Float32, Float32] = self._fused(turn)
+        return result
+
+    def _fuse(self, turn: int) -> tuple[Int64, Float32, Float32]:
+        present = [t for t in self.teachers if len(self._list(f"{t}/positive_scores", turn))]
+        rankings = [(self._list(f"{t}/passage_rows", turn), self._list(f"{t}/scores", turn)) for t in present]
+        rows, scores = mean_over_present(rankings)
+        positives = np.mean([self._list(f"{t}/positive_scores", turn) for t in present], axis=0)
+        return np.asarray(rows, np.int64), np.asarray(scores, np.float32), np.asarray(positives, np.float32)
+
+    def rewrite_vectors(self, teacher: str, turns: Sequence[int], vocabulary_size: int) -> SparseVectors:
+        """The teacher's own vectors of these turns' rewrites."""
+        return SparseVectors.from_rows(
+            [(self._list(f"{teacher}/rewrite_indices", t), self._list(f"{teacher}/rewrite_values", t)) for t in turns],
+            vocabulary_size,
+        )
+
+
+def _list_column(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
+    column = table[name]
+    if column.num_chunks == 0:
+        return np.zeros(1, np.int64), np.empty(0)
+    array = column.chunk(0)
+    return array.offsets.to_numpy(), array.values.to_numpy()

@@ -1,0 +1,112 @@
+"""Ray for the stages: the running cluster where there is one, otherwise a local one that is as quiet as it can be."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["cluster_cpus", "ensure_ray", "map_units"]
+
+PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def ensure_ray(*, cpus: int | None = None) -> None:
+    """Connect to the cluster that ``RAY_ADDRESS`` names (a submitted job's), or start a local one, once per process.
+
+    Args:
+        cpus: Processors of a local cluster; None: all of this machine's. A running cluster keeps its own.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Stages report their own progress; Ray Data's would be a second one between the lines.
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    # Workers of a local cluster inherit the environment, and must find this package in a checkout that is not installed.
+    path = os.environ.get("PYTHONPATH", "")
+    if PACKAGE_ROOT not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (PACKAGE_ROOT, path) if part)
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's C++ core warns on standard error of what concerns long-lived clusters; failures reach us as exceptions.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+
+    if ray.is_initialized():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(logging_level=logging.WARNING)
+            return
+        ray.init(
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=512 * 1024**2,  # units pass file names, not vectors
+        )
+
+
+def cluster_cpus() -> int:
+    """Processors of the cluster, at least 1."""
+    import ray
+
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+@contextlib.contextmanager
+def _quiet_ray_data() -> Iterator[None]:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    before = context.enable_progress_bars
+    context.enable_progress_bars = False
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars = before
+        logger.setLevel(level)
+
+
+def map_units(
+    units: list[dict[str, Any]],
+    work: type[Callable[[dict[str, Any]], dict[str, Any]]],
+    arguments: dict[str, Any],
+    *,
+    on_result: Callable[[dict[str, Any]], None],
+) -> None:
+    """Run one object's call per unit on Ray Data actors and hand over results as they come, in no fixed order.
+
+    Args:
+        units: Plain rows, one per call.
+        work: A class whose instances map a batch that holds one row to a batch that holds one row.
+        arguments: What its instances are made with, once per actor.
+        on_result: Called in this process with each result row.
+
+    Raises:
+        Whatever a call raised, unwrapped from Ray's task error.
+    """
+    if not units:
+        return
+    ensure_ray()
+    import ray.data
+    from ray.exceptions import RayTaskError
+
+    actors = min(len(units), cluster_cpus())
+    with _quiet_ray_data():
+        dataset = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
+            work,
+            fn_constructor_kwargs=arguments,
+            batch_size=1,
+            concurrency=actors,
+            num_cpus=1,
+        )
+        try:
+            for row in dataset.iter_rows():
+                on_result(row)
+        except RayTaskError as error:
+            cause = error.cause
+            raise cause if isinstance(cause, Exception) else error from error

@@ -1,0 +1,237 @@
+"""From the configuration to a student, from a checkpoint to a student, from input ids to vectors.
+
+How a model's files are found stands in ``models.py``. A checkpoint is a directory: the splade family's loads in
+sentence-transformers as it is, the lexical family's holds the body as transformers writes it and the weighing head beside it.
+
+Shapes: N texts, V vocabulary entries.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from retort.config import EncoderConfig
+from retort.errors import ConfigError
+from retort.sparse.lexical import LexicalStudent
+from retort.sparse.models import model_directory
+from retort.sparse.splade import SpladeEncoder, masked_lm_over_body, tiny_masked_lm
+from retort.sparse.tokens import Tokenizer
+from retort.sparse.vectors import Int32, SparseVectors
+
+__all__ = [
+    "CHECKPOINT_FOLDER",
+    "QueryEncoder",
+    "encode_ids",
+    "initial_student",
+    "load_student",
+    "pad",
+    "parameter_groups",
+    "save_student",
+]
+
+QueryEncoder = LexicalStudent | SpladeEncoder
+
+CHECKPOINT_FOLDER = "checkpoint"  # of a run
+CHECKPOINT = "retort.json"
+HEAD = "head.safetensors"
+# A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
+MINILM_BIAS = -6.0
+
+
+def _without_noise(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # transformers reports every layer that is left out on purpose, and draws a bar for 50 milliseconds of work.
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        return call(*args, **kwargs)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _body(directory: Path, *, layers: int | None, max_tokens: int) -> PreTrainedModel:
+    settings = AutoConfig.from_pretrained(directory)
+    if layers is not None:
+        if layers > settings.num_hidden_layers:
+            raise ConfigError([f"encoder.layers: {layers} asked for, the model has {settings.num_hidden_layers}"])
+        settings.num_hidden_layers = layers
+    if max_tokens > getattr(settings, "max_position_embeddings", max_tokens):
+        raise ConfigError(
+            [f"encoder: {max_tokens} tokens asked for, the model reads up to {settings.max_position_embeddings}"]
+        )
+    extra = {"add_pooling_layer": False} if settings.model_type in {"bert", "roberta"} else {}
+    body: PreTrainedModel = _without_noise(
+        AutoModel.from_pretrained, directory, config=settings, dtype=torch.float32, **extra
+    )
+    return body
+
+
+def initial_student(config: EncoderConfig, tokenizer: Tokenizer) -> QueryEncoder:
+    """The student before training: the teacher's own encoder (splade), or a bag of words (lexical).
+
+    Raises:
+        ConfigError: If the model cannot be had or does not fit the configuration.
+    """
+    directory = model_directory(config)
+    longest = max(config.query_tokens, config.passage_tokens if config.family == "splade" else 0)
+    if config.family == "lexical":
+        if directory is None:
+            return LexicalStudent.tiny(
+                tokenizer.vocabulary_size,
+                tokenizer.special_ids.tolist(),
+                hidden_size=config.hidden_size,
+                layers=config.layers,
+                max_tokens=longest,
+            )
+        body = _body(directory, layers=config.layers, max_tokens=longest)
+        return LexicalStudent(
+            body, special_ids=tokenizer.special_ids.tolist(), vocabulary_size=tokenizer.vocabulary_size
+        )
+    if directory is None:
+        return SpladeEncoder(
+            tiny_masked_lm(
+                tokenizer.vocabulary_size,
+                hidden_size=config.hidden_size,
+                layers=config.layers,
+                max_tokens=longest,
+            )
+        )
+    if config.model == "minilm":
+        body = _body(directory, layers=config.layers, max_tokens=longest)
+        return SpladeEncoder(masked_lm_over_body(body, bias=MINILM_BIAS))  # type: ignore[arg-type]
+    settings = AutoConfig.from_pretrained(directory)
+    if config.layers is not None:
+        settings.num_hidden_layers = config.layers
+    return SpladeEncoder(
+        _without_noise(AutoModelForMaskedLM.from_pretrained, directory, config=settings, dtype=torch.float32)
+    )
+
+
+def save_student(student: QueryEncoder, directory: Path, *, tokenizer: Tokenizer, max_tokens: int) -> None:
+    """Write a checkpoint directory.
+
+    The splade family's is the layout of sentence-transformers (a masked LM at its root, SPLADE pooling beside it).
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+        if (tokenizer.directory / name).is_file():
+            shutil.copyfile(tokenizer.directory / name, directory / name)
+    if isinstance(student, LexicalStudent):
+        _without_noise(student.body.save_pretrained, directory)
+        save_file({name: value.contiguous() for name, value in student.head.state_dict().items()}, directory / HEAD)
+        family = "lexical"
+    else:
+        _without_noise(student.masked_lm.save_pretrained, directory)
+        _write_sentence_transformers(directory, max_tokens)
+        family = "splade"
+    (directory / CHECKPOINT).write_text(json.dumps({"format": 1, "family": family, "query_tokens": max_tokens}) + "\n")
+
+
+def _write_sentence_transformers(directory: Path, max_tokens: int) -> None:
+    package = "sentence_transformers"
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": f"{package}.base.modules.transformer.Transformer"},
+        {
+            "idx": 1,
+            "name": "1",
+            "path": "1_SpladePooling",
+            "type": f"{package}.sparse_encoder.modules.splade_pooling.SpladePooling",
+        },
+    ]
+    pooling = {"pooling_strategy": "max", "activation_function": "relu", "embedding_dimension": None}
+    settings = {"model_type": "SparseEncoder", "prompts": {}, "similarity_fn_name": "dot"}
+    transformer = {"transformer_task": "fill-mask", "max_seq_length": max_tokens}
+    (directory / "1_SpladePooling").mkdir(exist_ok=True)
+    for name, content in (
+        ("modules.json", modules),
+        ("1_SpladePooling/config.json", pooling),
+        ("config_sentence_transformers.json", settings),
+        ("sentence_bert_config.json", transformer),
+    ):
+        (directory / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
+    """Load a checkpoint that ``save_student`` wrote, ready to encode.
+
+    Raises:
+        ConfigError: If the directory is no checkpoint of Retort.
+    """
+    marker = directory / CHECKPOINT
+    if not marker.is_file():
+        raise ConfigError([f"{directory} is no checkpoint: it has no {CHECKPOINT}"])
+    family = json.loads(marker.read_text())["family"]
+    tokenizer = Tokenizer(directory)
+    student: QueryEncoder
+    if family == "lexical":
+        body = _without_noise(AutoModel.from_pretrained, directory, dtype=torch.float32)
+        student = LexicalStudent(
+            body, special_ids=tokenizer.special_ids.tolist(), vocabulary_size=tokenizer.vocabulary_size
+        )
+        student.head.load_state_dict(load_file(directory / HEAD))
+    else:
+        student = SpladeEncoder(_without_noise(AutoModelForMaskedLM.from_pretrained, directory, dtype=torch.float32))
+    return student.eval(), tokenizer
+
+
+def parameter_groups(student: QueryEncoder, *, learning_rate: float, head_factor: float) -> list[dict[str, Any]]:
+    """AdamW's parameter groups: the weighing head of the lexical family learns ``head_factor`` times as fast."""
+    head: list[nn.Parameter] = list(student.head.parameters()) if isinstance(student, LexicalStudent) else []
+    mine = {id(parameter) for parameter in head}
+    body = [p for p in student.parameters() if p.requires_grad and id(p) not in mine]
+    groups = [{"params": body, "lr": learning_rate}]
+    return groups + ([{"params": head, "lr": learning_rate * head_factor}] if head else [])
+
+
+def pad(sequences: Sequence[Int32], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Input ids and attention mask of several texts, padded to the longest: two (B, L) int64 tensors."""
+    longest = max(len(ids) for ids in sequences)
+    input_ids = np.full((len(sequences), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(sequences), longest), dtype=np.int64)
+    for row, ids in enumerate(sequences):
+        input_ids[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+    return torch.from_numpy(input_ids), torch.from_numpy(mask)
+
+
+@torch.inference_mode()
+def encode_ids(
+    student: QueryEncoder, sequences: Sequence[Int32], *, pad_id: int, batch_tokens: int = 4096
+) -> SparseVectors:
+    """Encode input ids to sparse vectors, in order; texts of like length share a batch, so that little is padded.
+
+    Args:
+        student: Used as it is; call ``eval()`` before, for no dropout.
+        sequences: Input ids, special tokens included.
+        pad_id: Padding.
+        batch_tokens: Upper bound for the padded tokens of a batch.
+
+    Returns:
+        (N, V).
+    """
+    device = next(student.parameters()).device
+    order = np.argsort([len(ids) for ids in sequences], kind="stable")[::-1]
+    rows: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(sequences)
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, len(sequences[order[start]])))
+        batch = order[start : start + size]
+        input_ids, mask = pad([sequences[number] for number in batch], pad_id)
+        dense = student(input_ids.to(device), mask.to(device)).float().cpu().numpy()
+        for place, number in enumerate(batch):
+            (active,) = np.nonzero(dense[place] > 0)
+            rows[number] = (active.astype(np.int32), dense[place, active])
+        start += size
+    return SparseVectors.from_rows(rows, student.vocabulary_size)

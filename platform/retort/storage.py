@@ -1,0 +1,485 @@
+"""The workspace: one folder, local or on an object store, in which every stage writes a folder of its own.
+
+``record.json``, written last, is the commit: a stage's folder without it is leftovers. Every file is written aside and
+renamed (object stores put whole objects), so a part that is there is complete, and an interrupted stage that starts again
+keeps the parts that it had finished. The record names each file with its checksum; files that it does not name do not
+exist for a reader. Stages in one local workspace exclude each other by a lock per folder.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final
+
+import filelock
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retort.errors import RunError, WorkspaceError
+from retort.identity import fingerprint as stage_fingerprint
+from retort.identity import stream_digest
+
+__all__ = ["FileEntry", "Folder", "Record", "Stage", "StageWriter", "Workspace"]
+
+RECORD: Final = "record.json"
+MARKER: Final = "workspace.json"
+FORMAT: Final = 1
+LIBRARIES: Final = ("retort", "numpy", "pyarrow", "ray", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a stage: name inside the folder, SHA-256, size in bytes, rows where it has rows."""
+
+    name: str
+    sha256: str
+    bytes: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a finished stage says of itself; see ``record.json`` in its folder."""
+
+    stage: str
+    version: int
+    fingerprint: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    counts: dict[str, Any]
+    files: tuple[FileEntry, ...]
+    seconds: float
+    created: str
+    libraries: dict[str, str] = field(default_factory=dict)
+
+    def names(self, suffix: str = "", prefix: str = "") -> list[str]:
+        """Names of the stage's files with this ending and beginning, sorted."""
+        return sorted(f.name for f in self.files if f.name.endswith(suffix) and f.name.startswith(prefix))
+
+    def to_json(self) -> str:
+        """The record as readable JSON."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Read a record; keys that later versions add are ignored."""
+        data = json.loads(text)
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known["files"] = tuple(FileEntry(**entry) for entry in data["files"])
+        return cls(**known)
+
+
+def _library_versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[library] = importlib.metadata.version(library)
+    return found
+
+
+class Workspace:
+    """A workspace by its URL: a local path, or anything that fsspec opens (``s3://bucket/prefix``, ``gs://...``).
+
+    Args:
+        url: Where it is.
+        create: Make it when it is not there; otherwise a missing workspace is an error.
+
+    Raises:
+        WorkspaceError: If it is missing, is no workspace, or was written by a later format.
+    """
+
+    def __init__(self, url: str | Path, *, create: bool = False) -> None:
+        try:
+            self.fs, root = fsspec.core.url_to_fs(str(url))
+        except (ImportError, ValueError) as error:
+            raise WorkspaceError(f"workspace {url} cannot be opened: {error}") from error
+        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        self.root: str = os.path.realpath(root) if self.is_local else root.rstrip("/")
+        self.url: str = self.root if self.is_local else str(url).rstrip("/")
+        marker = f"{self.root}/{MARKER}"
+        if self.fs.exists(marker):
+            written = json.loads(self.fs.cat_file(marker))["format"]
+            if written > FORMAT:
+                raise WorkspaceError(
+                    f"workspace {url} has format {written}, this version reads up to {FORMAT}: upgrade"
+                )
+        elif create:
+            if self.is_local:
+                if os.path.isfile(self.root):
+                    raise WorkspaceError(f"workspace {url} is a file; name a folder")
+                os.makedirs(self.root, exist_ok=True)
+            self.folder("").write_bytes(MARKER, json.dumps({"format": FORMAT}).encode())
+        else:
+            raise WorkspaceError(
+                f"no workspace at {url}; an import makes one, such as: retort import synthetic --workspace {url}"
+            )
+
+    def __reduce__(self) -> tuple[type["Workspace"], tuple[str]]:
+        # Ray tasks get the URL and open their own filesystem.
+        return (Workspace, (self.url,))
+
+    def folder(self, name: str) -> "Folder":
+        """The stage folder of this name, whether it is there or not."""
+        return Folder(self, name)
+
+    def stage(
+        self, name: str, version: int, *, label: str, config: Mapping[str, object], inputs: Mapping[str, str]
+    ) -> "Stage":
+        """A stage whose variants stand side by side, in the folder ``<label>-<beginning of the fingerprint>``."""
+        digest = stage_fingerprint(name, version, config=config, inputs=inputs)
+        return Stage(self.folder(f"{label}-{digest[:8]}"), name, version, dict(config), dict(inputs))
+
+    def stages(self, parent: str) -> list["Folder"]:
+        """Finished stage folders directly below ``parent``, sorted by name."""
+        path = f"{self.root}/{parent}"
+        if not self.fs.exists(path):
+            return []
+        self.fs.invalidate_cache()
+        children = sorted(PurePosixPath(child).name for child in self.fs.ls(path, detail=False))
+        return [folder for folder in (self.folder(f"{parent}/{child}") for child in children) if folder.record()]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that is to be run: its folder, and all that its fingerprint is made of.
+
+    Attributes:
+        folder: Where its output stands; the name ends in the fingerprint's beginning.
+        name: Of the stage.
+        version: Bumped when its output changes for the same config and inputs.
+        config: What changes the result.
+        inputs: Fingerprints of what is read.
+    """
+
+    folder: "Folder"
+    name: str
+    version: int
+    config: dict[str, object]
+    inputs: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the stage's output."""
+        return stage_fingerprint(self.name, self.version, config=self.config, inputs=self.inputs)
+
+    def writing(self) -> contextlib.AbstractContextManager["StageWriter"]:
+        """Write the stage, keeping complete files of an interrupted run; see ``Folder.writing``."""
+        return self.folder.writing(self.name, self.version, config=self.config, inputs=self.inputs, keep_parts=True)
+
+
+class Folder:
+    """One stage's folder; cheap to make, safe to send to another process."""
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self.workspace = workspace
+        self.name = name
+
+    def path(self, file: str = "") -> str:
+        """Full path of a file in the workspace's own filesystem."""
+        return "/".join(part for part in (self.workspace.root, self.name, file) if part)
+
+    def record(self) -> Record | None:
+        """The stage's record, or None where the stage is not finished."""
+        try:
+            text = self.workspace.fs.cat_file(self.path(RECORD))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Record.from_json(text)
+
+    def require(self, way_out: str) -> Record:
+        """The stage's record.
+
+        Raises:
+            WorkspaceError: If the stage is not finished; the message ends in ``way_out``.
+        """
+        record = self.record()
+        if record is None:
+            raise WorkspaceError(f"workspace {self.workspace.url} has no {self.name}; {way_out}")
+        return record
+
+    def exists(self, file: str) -> bool:
+        """Whether a complete file of this name is there, recorded or not."""
+        return bool(self.workspace.fs.exists(self.path(file)))
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, file: str, writer: Callable[[BinaryIO], None], *, rows: int | None = None) -> FileEntry:
+        """Write one file atomically through ``writer``, which gets a binary stream; returns its entry."""
+        path = self.path(file)
+        if not self.workspace.is_local:
+            # Objects appear whole or not at all when the stream is closed without an error.
+            with self.workspace.fs.open(path, "wb") as remote:
+                hashing = _HashingStream(remote)
+                writer(hashing)  # type: ignore[arg-type]
+            return FileEntry(file, hashing.digest.hexdigest(), hashing.size, rows)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            with aside.open("wb") as stream:
+                writer(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(aside, target)
+        finally:
+            aside.unlink(missing_ok=True)
+        return self.entry(file, rows=rows)
+
+    def write_bytes(self, file: str, content: bytes) -> FileEntry:
+        """Write bytes atomically."""
+        return self.write(file, lambda stream: _write_all(stream, content))
+
+    def write_array(self, file: str, array: np.ndarray) -> FileEntry:
+        """Write one numpy array as ``.npy`` (memory-mappable), atomically."""
+        return self.write(file, lambda s: np.save(s, array, allow_pickle=False), rows=int(array.shape[0]))
+
+    def write_table(self, file: str, table: pa.Table) -> FileEntry:
+        """Write a table atomically: ``.parquet`` compressed, ``.arrow`` as memory-mappable Arrow IPC."""
+
+        def parquet(stream: BinaryIO) -> None:
+            pq.write_table(table, stream, compression="zstd")
+
+        def arrow(stream: BinaryIO) -> None:
+            with pa.ipc.new_file(stream, table.schema) as sink:
+                sink.write_table(table)
+
+        return self.write(file, arrow if file.endswith(".arrow") else parquet, rows=table.num_rows)
+
+    def entry(self, file: str, *, rows: int | None = None) -> FileEntry:
+        """Entry of a file that is there, by reading it."""
+        path = self.path(file)
+        with self.workspace.fs.open(path, "rb") as stream:
+            digest = stream_digest(stream)
+        return FileEntry(file, digest, int(self.workspace.fs.size(path)), rows)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Exclude other processes from this folder (local workspaces; on object stores equal bytes are written twice)."""
+        if not self.workspace.is_local:
+            yield
+            return
+        locks = Path(self.workspace.root, ".locks")
+        locks.mkdir(exist_ok=True)
+        with filelock.FileLock(str(locks / f"{self.name.replace('/', '~')}.lock")):
+            yield
+
+    @contextlib.contextmanager
+    def writing(
+        self,
+        stage: str,
+        version: int,
+        *,
+        config: Mapping[str, object],
+        inputs: Mapping[str, str],
+        keep_parts: bool = False,
+        extend: bool = False,
+    ) -> Iterator["StageWriter"]:
+        """Write a stage; leaving the block without an error commits it by writing ``record.json``.
+
+        Inside the block ``writer.finished`` is the record of an equal stage that is already there; then nothing is to be
+        done and nothing is written.
+
+        Args:
+            stage: The stage's name.
+            version: Its version, part of the fingerprint.
+            config: What changes the result.
+            inputs: Fingerprints of what is read.
+            keep_parts: Complete files of an interrupted run are kept for the stage to reuse. Only for folders whose name
+                ends in the fingerprint, where they can be of no other run.
+            extend: Replace the record of a stage with another fingerprint, keeping its files beside the new ones.
+
+        Raises:
+            WorkspaceError: If the folder holds a stage with another fingerprint, and ``extend`` is not set.
+        """
+        wanted = stage_fingerprint(stage, version, config=config, inputs=inputs)
+        with self.locked():
+            record = self.record()
+            writer = StageWriter(self, record if record is not None and record.fingerprint == wanted else None)
+            if writer.finished is not None:
+                yield writer
+                return
+            if record is not None and not extend:
+                raise WorkspaceError(
+                    f"{self.path()} already holds other content (fingerprint {record.fingerprint[:8]}, now {wanted[:8]}); "
+                    "nothing was overwritten: choose another name, or remove that folder yourself"
+                )
+            if record is not None:
+                writer.entries = {entry.name: entry for entry in record.files}
+            if not keep_parts:
+                self._remove_unrecorded(set(writer.entries))
+            started = time.monotonic()
+            yield writer
+            finished = Record(
+                stage=stage,
+                version=version,
+                fingerprint=wanted,
+                config=dict(config),
+                inputs=dict(inputs),
+                counts=writer.counts,
+                files=tuple(sorted(writer.entries.values(), key=lambda entry: entry.name)),
+                seconds=round(time.monotonic() - started, 3),
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                libraries=_library_versions(),
+            )
+            self._remove_unrecorded(set(writer.entries))
+            self.write_bytes(RECORD, finished.to_json().encode())
+            writer.committed = finished
+
+    def _remove_unrecorded(self, keep: set[str]) -> None:
+        base = self.path()
+        if not self.workspace.fs.exists(base):
+            return
+        for path in self.workspace.fs.find(base):
+            name = path[len(base) :].lstrip("/")
+            if name not in keep and name != RECORD:
+                self.workspace.fs.rm_file(path)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def read_bytes(self, file: str) -> bytes:
+        """A file's bytes."""
+        return bytes(self.workspace.fs.cat_file(self.path(file)))
+
+    def read_json(self, file: str) -> Any:
+        """A JSON file's value."""
+        return json.loads(self.read_bytes(file))
+
+    def local(self, file: str) -> Path:
+        """A local path of a recorded file: itself, or a copy in this node's cache, checked against its checksum.
+
+        Raises:
+            RunError: If the remote content does not have the recorded checksum.
+        """
+        if self.workspace.is_local:
+            return Path(self.path(file))
+        record = self.require("the stage is not finished")
+        entry = next(e for e in record.files if e.name == file)
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "retort", entry.sha256[:2], entry.sha256)
+        # The name stays visible: tokenisers and models look for files by name.
+        target = cache / PurePosixPath(file).name
+        if not target.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            aside = cache / f".{uuid.uuid4().hex[:8]}.tmp"
+            self.workspace.fs.get_file(self.path(file), str(aside))
+            with aside.open("rb") as stream:
+                digest = stream_digest(stream)
+            if digest != entry.sha256:
+                aside.unlink()
+                raise RunError(f"{self.path(file)} has checksum {digest[:12]}, recorded was {entry.sha256[:12]}")
+            os.replace(aside, target)
+        return target
+
+    def local_tree(self, prefix: str, *, destination: Path | None = None) -> Path:
+        """A local folder with all recorded files below ``prefix`` (for libraries that want a directory)."""
+        if self.workspace.is_local:
+            return Path(self.path(prefix))
+        record = self.require("the stage is not finished")
+        names = record.names(prefix=f"{prefix}/")
+        digest = hashlib.sha256("".join(e.sha256 for e in record.files if e.name in names).encode()).hexdigest()
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "retort", "trees")
+        target = destination if destination is not None else base / digest
+        for name in names:
+            copy = target / name.removeprefix(f"{prefix}/")
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                aside = copy.with_name(f".{copy.name}.{uuid.uuid4().hex[:8]}.tmp")
+                shutil.copyfile(self.local(name), aside)
+                os.replace(aside, copy)
+        return target
+
+    def read_array(self, file: str, *, mapped: bool = True) -> np.ndarray:
+        """A ``.npy`` file, memory-mapped unless ``mapped`` is False."""
+        array: np.ndarray = np.load(self.local(file), mmap_mode="r" if mapped else None, allow_pickle=False)
+        return array
+
+    def read_table(self, file: str) -> pa.Table:
+        """A ``.parquet`` file, or an ``.arrow`` file memory-mapped."""
+        if file.endswith(".arrow"):
+            return pa.ipc.open_file(pa.memory_map(str(self.local(file)))).read_all()
+        return pq.read_table(self.local(file))
+
+    def read_tables(self, files: Iterable[str], schema: pa.Schema) -> pa.Table:
+        """Several tables one below the other; an empty one of ``schema`` where there are none."""
+        return pa.concat_tables([schema.empty_table(), *(self.read_table(file) for file in files)])
+
+
+class StageWriter:
+    """Collects what a stage writes until its record is committed.
+
+    Attributes:
+        finished: Record of an equal stage that was already there, or None.
+        counts: What the stage counted; goes into the record.
+        entries: Files so far, by name.
+    """
+
+    def __init__(self, folder: Folder, finished: Record | None) -> None:
+        self.folder = folder
+        self.finished = finished
+        self.committed: Record | None = finished
+        self.counts: dict[str, Any] = {}
+        self.entries: dict[str, FileEntry] = {}
+
+    def add(self, *entries: FileEntry) -> None:
+        """Take files into the record that this or another process wrote into the folder."""
+        for entry in entries:
+            self.entries[entry.name] = entry
+
+    def add_tree(self, source: Path, prefix: str) -> None:
+        """Copy a local directory's files into the folder below ``prefix``."""
+        for path in sorted(p for p in source.rglob("*") if p.is_file()):
+            name = f"{prefix}/{path.relative_to(source).as_posix()}"
+            with path.open("rb") as stream:
+                self.add(self.folder.write(name, lambda out, s=stream: shutil.copyfileobj(s, out)))  # type: ignore[misc]
+
+    @property
+    def record(self) -> Record:
+        """The committed record; only after the writing block has ended."""
+        assert self.committed is not None, "the stage is not committed yet"
+        return self.committed
+
+
+class _HashingStream:
+    """A write-only stream that hashes and counts what passes through to an object store."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, content: bytes) -> int:
+        view = memoryview(content).cast("B")
+        self.digest.update(view)
+        self.size += view.nbytes
+        self.stream.write(bytes(view))
+        return view.nbytes
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+def _write_all(stream: BinaryIO, content: bytes) -> None:
+    stream.write(content)

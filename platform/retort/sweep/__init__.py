@@ -1,0 +1,1 @@
+"""Searching an experiment's settings against two objectives: the space, one trial, the tuner."""

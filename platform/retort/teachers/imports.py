@@ -1,0 +1,206 @@
+"""Rewrites that others made: JSON lines -> ``rewrites/<teacher>/<split>/``, in the order of the split's turns.
+
+A row has ``id`` or ``query_id``, ``rewrite``, and may have ``teacher``: published files hold several teachers' rewrites
+of the same turns, of which an import selects one. Turns without a rewrite are allowed and counted.
+"""
+
+import codecs
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from retort.config import checked_name
+from retort.errors import DataError
+from retort.identity import file_digest
+from retort.records import REWRITE_SCHEMA, TURN_SCHEMA, Rewrite
+from retort.storage import Workspace
+
+__all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "write_rewrites"]
+
+STAGE: Final = "rewrites"
+VERSION: Final = 1
+PART: Final = "part-00000.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteCounts:
+    """What was written, or was there already.
+
+    Attributes:
+        rewrites: Turns with a rewrite.
+        turns: Turns of the split.
+        without: Turns without a rewrite.
+        skipped: The same rewrites were there already.
+    """
+
+    rewrites: int
+    turns: int
+    without: int
+    skipped: bool
+
+
+def add_rewrites(
+    workspace: Workspace, file: Path, *, teacher: str, split: str, select: str | None = None
+) -> RewriteCounts:
+    """Add a teacher's rewrites of a split from a file of JSON lines.
+
+    Args:
+        workspace: Holds the split.
+        file: The rewrites.
+        teacher: The teacher's name in the workspace.
+        split: The split that the rewrites are of.
+        select: Keep the rows whose ``teacher`` equals this; None: the file has one teacher.
+
+    Raises:
+        ConfigError: If teacher or split is no name.
+        DataError: If a row is broken, of an unknown turn, or the second of its turn; if teachers must be selected.
+        WorkspaceError: If the split is missing, or the teacher has other rewrites of it already.
+    """
+    checked_name(teacher, "teacher")
+    known = set(_query_ids(workspace, split))
+    try:
+        content = file.read_bytes()
+        digest = file_digest(file)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}; check the path", path=file) from error
+    first_lines: dict[str, int] = {}
+    rewrites: list[Rewrite] = []
+    rows = list(_rows(file, content))
+    sources = Counter(source for _, _, source in rows)
+    if select is not None and select not in sources:
+        raise DataError(f"has no rewrite whose teacher is {select!r}; teachers there: {_listed(sources)}", path=file)
+    if select is None and len(sources) > 1:
+        raise DataError(f"holds several teachers: {_listed(sources)}; choose one with --select", path=file)
+    for line, rewrite, source in rows:
+        if select is not None and source != select:
+            continue
+        if rewrite.query_id not in known:
+            message = f"the split {split!r} has no turn {rewrite.query_id!r}; is the file of another split?"
+            raise DataError(message, path=file, line=line)
+        if not rewrite.rewrite.strip():
+            message = f"the rewrite of {rewrite.query_id} is empty; leave the row out where there is none"
+            raise DataError(message, path=file, line=line)
+        first = first_lines.setdefault(rewrite.query_id, line)
+        if first != line:
+            way_out = "remove one" if select is not None else "remove one, or name their teachers and use --select"
+            message = f"{rewrite.query_id} has a rewrite on line {first} already; {way_out}"
+            raise DataError(message, path=file, line=line)
+        rewrites.append(rewrite)
+    inputs = {"file": digest} if select is None else {"file": digest, "select": select}
+    return write_rewrites(workspace, rewrites, teacher=teacher, split=split, inputs=inputs)
+
+
+def write_rewrites(
+    workspace: Workspace, rewrites: Iterable[Rewrite], *, teacher: str, split: str, inputs: Mapping[str, str]
+) -> RewriteCounts:
+    """Write a teacher's rewrites of a split, at most one a turn, in the order of its turns.
+
+    Args:
+        workspace: Holds the split.
+        rewrites: In any order.
+        teacher: The teacher's name.
+        split: The split's.
+        inputs: Digests of what the rewrites came from; they identify them.
+
+    Raises:
+        ConfigError: If teacher or split is no name.
+        ValueError: If a turn is unknown, or has two rewrites.
+        WorkspaceError: If the split is missing, or the teacher has other rewrites of it already.
+    """
+    checked_name(teacher, "teacher")
+    order = {query_id: place for place, query_id in enumerate(_query_ids(workspace, split))}
+    by_place: dict[int, Rewrite] = {}
+    for rewrite in rewrites:
+        if rewrite.query_id not in order or order[rewrite.query_id] in by_place:
+            raise ValueError(f"rewrite of {rewrite.query_id!r}: the turn is not in {split!r}, or has a rewrite already")
+        by_place[order[rewrite.query_id]] = rewrite
+    ordered = [by_place[place] for place in sorted(by_place)]
+    turns = workspace.folder(f"turns/{split}").require("import it first").fingerprint
+    folder = workspace.folder(f"{STAGE}/{teacher}/{split}")
+    with folder.writing(STAGE, VERSION, config={}, inputs={"turns": turns, **inputs}) as writer:
+        skipped = writer.finished is not None
+        if not skipped:
+            columns = [[r.query_id for r in ordered], [r.rewrite for r in ordered]]
+            table = pa.table([pa.array(c, pa.string()) for c in columns], schema=REWRITE_SCHEMA)
+            writer.add(folder.write_table(PART, table))
+            writer.counts = {"rewrites": len(ordered), "turns": len(order), "without": len(order) - len(ordered)}
+    return RewriteCounts(len(ordered), len(order), len(order) - len(ordered), skipped)
+
+
+def read_rewrites(workspace: Workspace, teacher: str, split: str) -> dict[str, str]:
+    """A teacher's rewrites of a split by query_id, in the order of its turns.
+
+    Raises:
+        WorkspaceError: If there are none; the message names the teachers that the split has.
+    """
+    folder = workspace.folder(f"{STAGE}/{checked_name(teacher, 'teacher')}/{checked_name(split, 'split')}")
+    record = folder.record()
+    if record is None:
+        there = ", ".join(_teachers(workspace, split)) or "none"
+        record = folder.require(
+            f"teachers of {split!r} there: {there}; add them first: "
+            f"retort rewrites add FILE --teacher {teacher} --split {split} --workspace {workspace.url}"
+        )
+    columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
+    return dict(zip(columns["query_id"], columns["rewrite"], strict=True))
+
+
+def _teachers(workspace: Workspace, split: str) -> list[str]:
+    base = workspace.folder(STAGE).path()
+    if not workspace.fs.exists(base):
+        return []
+    names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in workspace.fs.ls(base, detail=False))
+    return [name for name in names if workspace.folder(f"{STAGE}/{name}/{split}").record() is not None]
+
+
+def _query_ids(workspace: Workspace, split: str) -> list[str]:
+    folder = workspace.folder(f"turns/{checked_name(split, 'split')}")
+    there = ", ".join(f.name.removeprefix("turns/") for f in workspace.stages("turns")) or "none"
+    record = folder.require(f"splits there: {there}; import it first: retort import --help")
+    query_ids: list[str] = folder.read_tables(record.names(".parquet"), TURN_SCHEMA)["query_id"].to_pylist()
+    return query_ids
+
+
+def _rows(file: Path, content: bytes) -> Iterator[tuple[int, Rewrite, str | None]]:
+    found = False
+    for line, raw in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        if not raw.strip():
+            continue
+        found = True
+        try:
+            row = json.loads(raw.decode())
+        except UnicodeDecodeError as error:
+            raise DataError("is not UTF-8; convert the file, for example with iconv", path=file, line=line) from error
+        except json.JSONDecodeError as error:
+            got = raw[:40].decode(errors="replace")
+            message = f"is no JSON line: {error.msg}, got {got!r}; one object a line is expected"
+            raise DataError(message, path=file, line=line) from error
+        yield line, *_row(file, line, row)
+    if not found:
+        raise DataError("holds no rewrite; was the download cut off?", path=file)
+
+
+def _row(file: Path, line: int, row: Any) -> tuple[Rewrite, str | None]:
+    if not isinstance(row, dict):
+        raise DataError(f"expected an object, got {json.dumps(row)[:40]}", path=file, line=line)
+    key = "query_id" if "query_id" in row else "id"
+    if missing := [name for name in (key, "rewrite") if name not in row]:
+        message = (
+            f"the row has no {' and no '.join(missing)} (needed: id or query_id, rewrite); it has {', '.join(row)}"
+        )
+        raise DataError(message, path=file, line=line)
+    source = row.get("teacher")
+    values = {key: row[key], "rewrite": row["rewrite"]} | ({} if source is None else {"teacher": source})
+    for name, value in values.items():
+        if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
+            raise DataError(f"{name} must be valid text, got {json.dumps(value)[:40]}", path=file, line=line)
+    return Rewrite(row[key], row["rewrite"]), source
+
+
+def _listed(sources: Mapping[str | None, int]) -> str:
+    return ", ".join(f"{'(none)' if name is None else repr(name)} ({count})" for name, count in sources.items())

@@ -1,0 +1,29 @@
+"""Where runs are logged: MLflow behind one small interface, and a tracker in memory for tests.
+
+Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing it takes seconds.
+
+- ``interface``: what a tracker and a run that is tracked can do.
+- ``names``: the reversible map between measures and the names that MLflow accepts; parameters from a configuration.
+- ``mlflow_tracker``: a sqlite file in the workspace, or the server at MLFLOW_TRACKING_URI.
+- ``memory``: keeps everything in dictionaries.
+"""
+
+from retort.tracking.interface import EndStatus, FoundRun, TrackedRun, Tracker
+from retort.tracking.memory import MemoryRun, MemoryTracker
+from retort.tracking.mlflow_tracker import MlflowTracker, default_artifact_root, default_tracking_uri
+from retort.tracking.names import flat_params, measure_name, metric_name
+
+__all__ = [
+    "EndStatus",
+    "FoundRun",
+    "MemoryRun",
+    "MemoryTracker",
+    "MlflowTracker",
+    "TrackedRun",
+    "Tracker",
+    "default_artifact_root",
+    "default_tracking_uri",
+    "flat_params",
+    "measure_name",
+    "metric_name",
+]

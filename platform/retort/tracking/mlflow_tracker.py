@@ -1,0 +1,289 @@
+"""MLflow through its client alone: no active run and no global tracking URI, so that trackers can stand side by side.
+
+mlflow is imported when a tracker is made (2.6 s), with its telemetry off and its database set-up silent. A local
+workspace keeps its runs in ``mlflow.db`` and their files in ``mlartifacts``; MLFLOW_TRACKING_URI names another place.
+sqlite takes one writer at a time: where many processes log, use a server.
+"""
+
+import contextlib
+import getpass
+import logging
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import yaml
+
+from retort.errors import InputError, WorkspaceError
+from retort.tracking.interface import CHANGED, NO_TAGS, EndStatus, FoundRun
+from retort.tracking.names import MAX_TAG_CHARACTERS, flat_params, measure_name, metric_name, shortened
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+__all__ = ["MlflowRun", "MlflowTracker", "default_artifact_root", "default_tracking_uri"]
+
+MAX_METRICS_PER_CALL: Final = 1000  # of mlflow.utils.validation
+MAX_PARAMS_PER_CALL: Final = 100
+SERVER_TIMEOUT_SECONDS: Final = 10
+_PARENT: Final = "mlflow.parentRunId"
+_DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+class _Place(Protocol):
+    # What is needed of a workspace; storage stands beside tracking and is not imported here.
+    @property
+    def is_local(self) -> bool: ...
+    @property
+    def root(self) -> str: ...
+
+
+def default_tracking_uri(workspace: _Place) -> str:
+    """MLFLOW_TRACKING_URI where it is set, else a sqlite file in the workspace.
+
+    Raises:
+        WorkspaceError: If it is not set and the workspace is on an object store, where sqlite can't be.
+    """
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    if not workspace.is_local:
+        raise WorkspaceError(
+            f"the workspace {workspace.root} is not local, so that it cannot hold MLflow's database: set "
+            "MLFLOW_TRACKING_URI to a server, or to a file such as sqlite:////path/mlflow.db"
+        )
+    return f"sqlite:///{workspace.root}/mlflow.db"
+
+
+def default_artifact_root(workspace: _Place, uri: str) -> str | None:
+    """Where artifacts go: into the workspace for a database; None for a server, which decides itself."""
+    if not uri.startswith(_DATABASES) or not workspace.is_local:
+        return None
+    return f"{workspace.root}/mlartifacts"
+
+
+class MlflowTracker:
+    """Runs of one MLflow experiment.
+
+    Args:
+        uri: The tracking URI; None means MLFLOW_TRACKING_URI.
+        experiment: The experiment's name; it is made when it is not there.
+        artifact_root: Where the artifacts of a *new* experiment go; None means ``mlartifacts`` beside a sqlite file,
+            and otherwise whatever the server says.
+
+    Raises:
+        InputError: If there is no URI, no server answers, or the experiment was deleted.
+    """
+
+    def __init__(self, uri: str | None, experiment: str, artifact_root: str | None = None) -> None:
+        resolved = uri or os.environ.get("MLFLOW_TRACKING_URI")
+        if not resolved:
+            raise InputError("there is no tracking URI: pass one, or set MLFLOW_TRACKING_URI")
+        self.uri: str = resolved
+        self.experiment = experiment
+        _check_server(self.uri)
+        self.client = _client(self.uri)
+        self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(self.uri))
+
+    def _experiment_id(self, artifact_root: str | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                try:
+                    return self.client.create_experiment(self.experiment, artifact_location=artifact_root)
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                    # Another process made it in between.
+                    found = self.client.get_experiment_by_name(self.experiment)
+        except MlflowException as error:
+            raise InputError(f"MLflow at {self.uri} cannot be used: {error.message}") from error
+        assert found is not None, "an experiment that exists has been found"
+        if found.lifecycle_stage != "active":
+            raise InputError(
+                f"the MLflow experiment {self.experiment} was deleted; bring it back with: "
+                f"MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
+        return str(found.experiment_id)
+
+    def start(self, name: str, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> "MlflowRun":
+        """Start a run; see :class:`retort.tracking.Tracker`."""
+        own = {"mlflow.source.name": Path(sys.argv[0]).name or "retort", "mlflow.source.type": "LOCAL"}
+        with contextlib.suppress(KeyError, OSError):  # a container's user may have no name: MLflow shows "unknown"
+            own["mlflow.user"] = getpass.getuser()
+        if parent is not None:
+            own[_PARENT] = parent
+        every = {**own, **{key: shortened(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}}
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=every)
+        return MlflowRun(self.client, run.info.run_id)
+
+    def resume(self, run_id: str) -> "MlflowRun":
+        """Go on with a run; see :class:`retort.tracking.Tracker`."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            raise InputError(f"MLflow at {self.uri} has no run {run_id}: {error.message}") from error
+        self.client.update_run(run_id, status="RUNNING")
+        return MlflowRun(self.client, run_id)
+
+    def find(self, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> list[FoundRun]:
+        """Runs of the experiment, the earliest first; see :class:`retort.tracking.Tracker`."""
+        wanted = {**tags, **({} if parent is None else {_PARENT: parent})}
+        # The filter's language has no escape for quotes, so that such values are compared below alone.
+        plain = {key: value for key, value in wanted.items() if not {"'", '"', "`", "\\"} & set(key + value)}
+        conditions = " and ".join(f"tags.`{key}` = '{value}'" for key, value in plain.items())
+        found: list[FoundRun] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], conditions, max_results=1000, order_by=["start_time ASC"], page_token=token
+            )
+            found += [_found(run) for run in page if wanted.items() <= run.data.tags.items()]
+            token = page.token
+            if not token:
+                return found
+
+    def reconcile(self, parent_run_id: str, status: EndStatus = "KILLED") -> list[str]:
+        """End the children that a killed process left RUNNING; returns their run_ids."""
+        left = [run.run_id for run in self.find(parent=parent_run_id) if run.status == "RUNNING"]
+        for run_id in left:
+            self.client.set_terminated(run_id, status)
+        return left
+
+
+class MlflowRun:
+    """One MLflow run; see :class:`retort.tracking.TrackedRun`."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.client = client
+        self._run_id = run_id
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run."""
+        return self._run_id
+
+    def log_config(self, config: Mapping[str, object]) -> None:
+        """Log the configuration as ``config.yaml`` and as short parameters."""
+        from mlflow.entities import Param
+
+        text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+        self.client.log_text(self.run_id, text, "config.yaml")
+        params = flat_params(config)
+        known = self.client.get_run(self.run_id).data.params
+        new = [Param(key, value) for key, value in params.items() if key not in known]
+        for start in range(0, len(new), MAX_PARAMS_PER_CALL):
+            self.client.log_batch(self.run_id, params=new[start : start + MAX_PARAMS_PER_CALL], synchronous=True)
+        self.set_tags({f"{CHANGED}{key}": value for key, value in params.items() if known.get(key, value) != value})
+
+    def log_measures(self, measures: Mapping[str, float], step: int | None = None) -> None:
+        """Log one value of each measure."""
+        self.log_curves({measure: [(step or 0, value)] for measure, value in measures.items()})
+
+    def log_curves(self, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Log whole curves, at most 1000 values a call."""
+        for batch in _batches(curves):
+            self.client.log_batch(self.run_id, metrics=batch, synchronous=True)
+
+    def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
+        """Copy a file to the run."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_artifacts(self, path: str | Path, folder: str | None = None) -> None:
+        """Copy a directory's content to the run."""
+        self.client.log_artifacts(self.run_id, str(path), folder)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags, cut at 5000 characters."""
+        from mlflow.entities import RunTag
+
+        every = [RunTag(key, shortened(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
+        for start in range(0, len(every), MAX_PARAMS_PER_CALL):
+            self.client.log_batch(self.run_id, tags=every[start : start + MAX_PARAMS_PER_CALL], synchronous=True)
+
+    def set_note(self, markdown: str) -> None:
+        """Set the description that MLflow's page of the run shows."""
+        self.set_tags({"mlflow.note.content": markdown})
+
+    def end(self, status: EndStatus = "FINISHED") -> None:
+        """End the run."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def _check_server(uri: str) -> None:
+    # MLflow's own retries take four minutes to say that nobody is there.
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        error.close()  # whoever answers, with whatever code, is there
+    except OSError as error:
+        raise InputError(
+            f"no MLflow server answers at {uri} ({error}): start it, or change MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _client(uri: str) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # At a run's end MLflow prints the run's address on standard output, where a --json document belongs.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    from mlflow import MlflowClient
+
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        # "Creating initial MLflow database tables..." and its like are no news to whoever trains.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    # Without a registry URI of its own the client would open a second store for models that nobody registers.
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _beside_sqlite(uri: str) -> str | None:
+    if not uri.startswith("sqlite:///"):
+        return None
+    # MLflow's own default is the current folder, wherever that happens to be.
+    return str(Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts")
+
+
+def _found(run: "Run") -> FoundRun:
+    tags = run.data.tags
+    return FoundRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        parent=tags.get(_PARENT),
+        tags={key: value for key, value in tags.items() if not key.startswith("mlflow.")},
+        params={measure_name(key): value for key, value in run.data.params.items()},
+        measures={measure_name(key): value for key, value in run.data.metrics.items()},
+    )
+
+
+def _batches(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Iterator[list["Metric"]]:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    metrics = [
+        Metric(metric_name(measure), float(value), now_ms, int(step))
+        for measure, curve in curves.items()
+        for step, value in curve
+    ]
+    for start in range(0, len(metrics), MAX_METRICS_PER_CALL):
+        yield metrics[start : start + MAX_METRICS_PER_CALL]
+
+
+def _plain(value: object) -> object:
+    """What YAML can hold: tuples as lists, anything unknown as its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

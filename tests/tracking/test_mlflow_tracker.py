@@ -1,0 +1,176 @@
+"""What a user sees in MLflow: values, files, nesting; and a terminal that stays quiet."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+import retort
+from retort.errors import InputError, WorkspaceError
+from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri
+
+
+@dataclass
+class Place:
+    """Stands for a workspace: it has its root and whether it is local, nothing else."""
+
+    root: str
+    is_local: bool = True
+
+
+def test_search_runs_shows_what_was_logged(mlflow_tracker, tracking_uri):
+    import mlflow
+
+    run = mlflow_tracker.start("kld-1f3a", tags={"long": "x" * 9000})
+    run.log_config({"objective": {"contrastive_weight": 0.1}, "notes": "y" * 10_000})
+    run.log_measures({"R@100": 0.787, "nDCG@3": 0.344})
+    run.set_note("# What this run asks\n" + "z" * 9000)
+    run.end()
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        seen = mlflow.search_runs(experiment_names=[mlflow_tracker.experiment]).iloc[0]
+    finally:
+        mlflow.set_tracking_uri(before)
+
+    assert seen["run_id"] == run.run_id
+    assert seen["status"] == "FINISHED"
+    assert seen["metrics.R_at_100"] == 0.787
+    assert seen["metrics.nDCG_at_3"] == 0.344
+    assert seen["params.objective.contrastive_weight"] == "0.1"
+    assert seen["params.notes"].startswith("yyy")
+    assert seen["tags.mlflow.runName"] == "kld-1f3a"
+    assert seen["tags.mlflow.note.content"].startswith("# What this run asks\n")
+    assert len(seen["tags.long"]) == 5000
+
+
+def test_the_global_state_of_mlflow_is_left_alone(mlflow_tracker):
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    run = mlflow_tracker.start("run")
+    run.log_measures({"RR": 0.4})
+
+    assert mlflow.active_run() is None
+    assert mlflow.get_tracking_uri() == before
+
+
+def test_the_whole_configuration_and_files_are_artifacts(mlflow_tracker, tmp_path):
+    (tmp_path / "plots" / "deep").mkdir(parents=True)
+    (tmp_path / "plots" / "deep" / "front.html").write_text("<html>")
+    (tmp_path / "run.trec").write_text("trec")
+    config = {"sampling": {"window": (10, 950)}, "teacher": {"names": ["informative"]}, "notes": "y" * 10_000}
+
+    run = mlflow_tracker.start("run")
+    run.log_config(config)
+    run.log_artifact(tmp_path / "run.trec", "evaluations/dev")
+    run.log_artifacts(tmp_path / "plots", "plots")
+
+    root = Path(mlflow_tracker.client.get_run(run.run_id).info.artifact_uri)
+    assert root.is_relative_to(tmp_path / "art ifacts")
+    assert yaml.safe_load((root / "config.yaml").read_text()) == {**config, "sampling": {"window": [10, 950]}}
+    assert (root / "evaluations/dev/run.trec").read_text() == "trec"
+    assert (root / "plots/deep/front.html").read_text() == "<html>"
+
+
+def test_curves_arrive_whole_in_few_calls(mlflow_tracker, monkeypatch):
+    calls = []
+    log_batch = mlflow_tracker.client.log_batch
+
+    def counted(*args, **kwargs):
+        calls.append(len(kwargs["metrics"]))
+        return log_batch(*args, **kwargs)
+
+    monkeypatch.setattr(mlflow_tracker.client, "log_batch", counted)
+    run = mlflow_tracker.start("run")
+    curve = [(step, 1 / (step + 1)) for step in range(1500)]
+    run.log_curves({"loss/kld": curve, "R@100": [(0, 0.5), (1499, 0.7)]})
+
+    assert calls == [1000, 502]
+    history = mlflow_tracker.client.get_metric_history(run.run_id, "loss/kld")
+    assert sorted((metric.step, metric.value) for metric in history) == curve
+    assert mlflow_tracker.client.get_run(run.run_id).data.metrics["R_at_100"] == 0.7
+
+
+def test_more_parameters_than_one_call_takes(mlflow_tracker):
+    run = mlflow_tracker.start("run")
+    run.log_config({f"key{number}": number for number in range(250)})
+
+    assert len(mlflow_tracker.client.get_run(run.run_id).data.params) == 250
+
+
+def test_the_same_experiment_is_found_again(mlflow_tracker, tracking_uri):
+    run = mlflow_tracker.start("run")
+    again = MlflowTracker(tracking_uri, mlflow_tracker.experiment)
+
+    assert [found.run_id for found in again.find()] == [run.run_id]
+
+
+def test_a_deleted_experiment_names_the_way_back(mlflow_tracker, tracking_uri):
+    mlflow_tracker.client.delete_experiment(mlflow_tracker.experiment_id)
+
+    with pytest.raises(InputError, match=f"restore --experiment-id {mlflow_tracker.experiment_id}"):
+        MlflowTracker(tracking_uri, mlflow_tracker.experiment)
+
+
+def test_a_missing_server_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(InputError, match=f"no MLflow server answers at {uri}"):
+            MlflowTracker(uri, "experiment")
+
+    assert time.monotonic() - started < 10
+
+
+def test_without_any_uri_nothing_is_written_anywhere(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI"):
+        MlflowTracker(None, "experiment")
+
+
+def test_the_default_is_a_database_in_the_workspace_or_the_environments_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_tracking_uri(Place("/data/w")) == "sqlite:////data/w/mlflow.db"
+    assert default_artifact_root(Place("/data/w"), "sqlite:////data/w/mlflow.db") == "/data/w/mlartifacts"
+    with pytest.raises(WorkspaceError, match="MLFLOW_TRACKING_URI"):
+        default_tracking_uri(Place("bucket/w", is_local=False))
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert default_tracking_uri(Place("bucket/w", is_local=False)) == "http://tracking:5000"
+    assert default_artifact_root(Place("/data/w"), "http://tracking:5000") is None
+
+
+def test_a_new_database_is_made_without_a_word_and_mlflow_is_imported_late(tmp_path):
+    code = (
+        "import sys, retort.tracking\n"
+        "assert 'mlflow' not in sys.modules\n"
+        f"tracker = retort.tracking.MlflowTracker('sqlite:///{tmp_path}/mlflow.db', 'quiet')\n"
+        "run = tracker.start('run')\n"
+        "run.log_config({'a': 1})\n"
+        "run.end()\n"
+        "import os; assert os.environ['MLFLOW_DISABLE_TELEMETRY'] == 'true'\n"
+    )
+    source_root = str(Path(retort.__file__).parents[1])
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "PYTHONPATH": source_root},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
