@@ -81,7 +81,7 @@ class HoldoutConfig(_Settings):
 class SyntheticConfig(_Settings):
     """Size of the generated corpus; 520 entities make about 4,000 passages."""
 
-    conversations: PositiveInt = Field(default=240, description="training conversations, about 5.5 turns each")
+    conversations: PositiveInt = Field(default=240, description="training conversations, about 6 turns each")
     dev_conversations: PositiveInt = 60
     entities: int = Field(default=520, ge=40, description="fewer would leave nothing to confuse an entity with")
     seed: int = Field(default=0, ge=0)
@@ -195,7 +195,8 @@ class ObjectiveConfig(_Settings):
     temperature_squared: bool = Field(default=False, description="multiply the KLD by its temperature squared")
     positive_score: Literal["own", "pool_max"] = Field(
         default="own",
-        description="the positive's teacher score: its own, or the ranking's maximum (as the paper's code has it)",
+        description="the positive's teacher score: its own, or the maximum of the pool that the softmax runs over "
+        "(as the paper's code has it)",
     )
     contrastive_weight: float = Field(default=0.0, ge=0, le=1)
     contrastive_temperature: float = Field(default=1.0, gt=0)
@@ -322,6 +323,9 @@ class SearchSpaceConfig(_Settings):
     concurrent: PositiveInt = Field(default=2, description="trials at a time; no part of the result's identity")
     seed: int = Field(default=0, ge=0)
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
+    reference: dict[str, float] | None = Field(
+        default=None, description="of the hypervolume; null: the raw context's own measures on the validation turns"
+    )
 
     @model_validator(mode="after")
     def _choices_and_starts_fit(self) -> Self:
@@ -331,6 +335,10 @@ class SearchSpaceConfig(_Settings):
         for number, start in enumerate(self.start):
             if unknown := sorted(set(start) - set(self.search)):
                 raise ValueError(f"start[{number}] sets {', '.join(unknown)}, which search does not hold")
+            if missing := sorted(set(self.search) - set(start)):
+                raise ValueError(f"start[{number}] lacks {', '.join(missing)}")
+        if self.reference is not None and set(self.reference) != set(self.objectives):
+            raise ValueError(f"reference must name the objectives {', '.join(self.objectives)}")
         return self
 
 

@@ -1,7 +1,10 @@
 """What a user sees in MLflow: values, files, nesting; and a terminal that stays quiet."""
 
+import contextlib
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -120,6 +123,15 @@ def test_a_deleted_experiment_names_the_way_back(mlflow_tracker, tracking_uri):
         MlflowTracker(tracking_uri, mlflow_tracker.experiment)
 
 
+def test_a_database_of_another_version_says_so(tracking_uri, tmp_path):
+    shutil.copy(tracking_uri.removeprefix("sqlite:///"), tmp_path / "old.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '90e64c465722'")
+
+    with pytest.raises(InputError, match="out-of-date database schema"):
+        MlflowTracker(f"sqlite:///{tmp_path}/old.db", "experiment")
+
+
 def test_a_missing_server_is_said_at_once():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
@@ -173,4 +185,21 @@ def test_a_new_database_is_made_without_a_word_and_mlflow_is_imported_late(tmp_p
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+    assert {path.name for path in tmp_path.iterdir()} - {".mlflow.db.lock"} == {"mlartifacts", "mlflow.db"}
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_share_a_new_database(tmp_path):
+    code = (
+        "import retort.tracking\n"
+        f"tracker = retort.tracking.MlflowTracker('sqlite:///{tmp_path}/mlflow.db', 'shared')\n"
+        "run = tracker.start('run')\n"
+        "run.log_curves({'loss': [(step, step) for step in range(500)]})\n"
+        "run.end()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(retort.__file__).parents[1])}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+
+    assert [process.wait() for process in started] == [0, 0, 0]
+    found = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db", "shared").find()
+    assert [(run.status, run.measures) for run in found] == [("FINISHED", {"loss": 499.0})] * 3

@@ -48,7 +48,10 @@ class SyntheticCorpus:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticImport:
-    """What was imported, and what the caller still writes: rewrites and the inputs that identify them, by split."""
+    """What was imported, by split, and what the caller still writes: the rewrites, with the inputs that identify them.
+
+    Both splits share one collection: each report counts all of its passages.
+    """
 
     reports: dict[str, ImportReport]
     rewrites: dict[str, tuple[Rewrite, ...]]

@@ -1,4 +1,4 @@
-"""The sentences of the generated corpus: a table, no logic. Three hundred lines because each aspect needs ten wordings.
+"""The sentences of the generated corpus: a table, no logic. Long, since each aspect needs ten wordings.
 
 Placeholders: ``{name}`` the entity, ``{subj}``/``{poss}`` its pronouns, ``{v}`` the aspect's value (or the linked
 entity's name), ``{w}`` a detail. Question and passage share some words of each aspect, not all: retrieval is neither

@@ -2,8 +2,8 @@
 
 Entities come in groups of eight around one place: a city, a river, a museum and its near-namesake, two people, a
 company and a novel. Names are syllables, so that they are rare terms, and are shared inside a group ("Velmar", "New
-Velmar Museum of Glass"), so that a name alone does not decide. Every draw depends on the seed and the entity alone;
-work is linear.
+Velmar Museum of Glass"), so that a name alone does not decide. Every entity has its own random numbers; work is
+linear.
 """
 
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ _LAST: Final = tuple(
 _WORKS: Final = ("Works", "Instruments", "Trading House", "Brothers")
 _NOUNS: Final = ("Clock", "Orchard", "Ferry", "Winter", "Silence", "Tower", "Garden", "Stair")
 _PREFIXES: Final = ("New", "Old", "Little")
-# Streams of random numbers: one for names, one an entity.
-_NAMES, _FACTS = 0, 1
+# Streams of random numbers, the last three one for each group or entity.
+_STEMS, _NAMES, _FACTS, _PASSAGES = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,11 @@ class World:
         self.seed = seed
         self.whole_groups = entities // len(ROLES)
         groups = -(-entities // len(ROLES))
-        stems = _stems(groups * NAMES_PER_GROUP, np.random.default_rng([seed, _NAMES]))
+        stems = _stems(groups * NAMES_PER_GROUP, np.random.default_rng([seed, _STEMS]))
         names = [
-            name for group in range(groups) for name in _names(group, stems, np.random.default_rng([seed, 2, group]))
+            name
+            for group in range(groups)
+            for name in _names(group, stems, np.random.default_rng([seed, _NAMES, group]))
         ]
         self.entities = [self._entity(index, names) for index in range(entities)]
 
@@ -138,7 +140,7 @@ class World:
     def passages(self) -> Iterator[Passage]:
         """Every entity's passages: one an aspect, the reworded ones, and one that answers nothing."""
         for entity in self.entities:
-            rng = np.random.default_rng([self.seed, 3, entity.index])
+            rng = np.random.default_rng([self.seed, _PASSAGES, entity.index])
             for place, aspect in enumerate(entity.aspects):
                 # Which wording comes first differs, so that near-duplicates of two entities are not alike by place.
                 first = int(rng.integers(2))

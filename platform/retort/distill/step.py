@@ -86,8 +86,8 @@ def _candidates(turns: TrainingTurns, turn: int, config: ExperimentConfig, epoch
         generator=generator,
     )
     positive_score = positive_scores[drawn]
-    if config.objective.positive_score == "pool_max":
-        positive_score = max(positive_score, scores.max())
+    if config.objective.positive_score == "pool_max" and len(ranks):
+        positive_score = max(positive_score, scores[ranks].max())
     candidate_rows = np.concatenate([turns.positive_rows(turn)[drawn : drawn + 1], rows[ranks]])
     return candidate_rows.astype(np.int64), np.concatenate([[positive_score], scores[ranks]]).astype(np.float32)
 

@@ -121,17 +121,15 @@ def compare(
 def compare_table(rows: Sequence[ComparisonRow]) -> Table:
     """The rows as a table; a star marks p of the randomization test below 0.05 after Holm's correction."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("measure", no_wrap=True)
-    table.add_column("run", overflow="fold", min_width=12)
-    for header in ("mean", "difference", "95 % interval", "p, t test", "p, random.", "win/tie/loss"):
+    table.add_column("run", overflow="fold")
+    for header in ("mean", "difference", "95 % interval", "p\nt test", "p\nrandom.", "win/tie\n/loss"):
         table.add_column(header, justify="right", no_wrap=True)
     for position, row in enumerate(rows):
-        first = position == 0 or rows[position - 1].measure != row.measure
-        if first and position:
-            table.add_section()
-        table.add_row(
-            Text(row.measure if first else ""), Text(row.run), figure(row.measure, row.mean), *_comparison(row)
-        )
+        if position == 0 or rows[position - 1].measure != row.measure:
+            if position:
+                table.add_section()
+            table.add_row(Text(row.measure, style="bold"))
+        table.add_row(Text(row.run), figure(row.measure, row.mean), *_comparison(row))
     counts = sorted({row.n for row in rows})
     table.caption = (
         f"n = {', '.join(map(str, counts))} turns. p: two-sided, Holm over the runs of a measure; * randomization "

@@ -80,7 +80,7 @@ def front_table(
         grid.add_row(Text(line, style="dim"))
     if failed:
         grid.add_row(Text(f"\n{len(failed)} failed", style="bold red"))
-        grid.add_row(_failed_table(failed))
+        grid.add_row(_failed_table(failed, varying_knobs(points)))
     return grid
 
 
@@ -95,11 +95,11 @@ def _figures_table(front: Sequence[TrialPoint], objectives: Mapping[str, Directi
     left = WIDTH - sum(width + 2 for width in [len(str(len(front))), len("validation"), *widths])
     measures = _measures(front, objectives, room=left // 8)
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
-    for key, width in zip(knobs, widths, strict=True):
+    for key in knobs:
         numeric = all(isinstance(point.config.get(key), int | float) for point in front)
-        table.add_column(Text(headers[key]), justify="right" if numeric else "left", max_width=max(width, HEADER_WIDTH))
+        table.add_column(Text(headers[key]), justify="right" if numeric else "left", overflow="fold")
     table.add_column("turns", no_wrap=True)
     for measure in measures:
         table.add_column(Text(measure), justify="right", no_wrap=True)
@@ -139,13 +139,12 @@ def _runs_table(front: Sequence[TrialPoint]) -> Table:
     return table
 
 
-def _failed_table(failed: Sequence[TrialPoint]) -> Table:
-    knobs = varying_knobs(failed)
+def _failed_table(failed: Sequence[TrialPoint], knobs: Sequence[str]) -> Table:
     names = short_knobs(knobs)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", overflow="fold")
-    table.add_column("configuration", overflow="fold", max_width=WIDTH // 3)
-    table.add_column("error", overflow="fold")
+    table.add_column("configuration", overflow="fold", ratio=1)
+    table.add_column("error", overflow="fold", ratio=1)
     for point in failed:
         config = ", ".join(f"{names[key]} {knob_text(point.config.get(key))}" for key in knobs)
         first_line = next((line.strip() for line in (point.error or "").splitlines() if line.strip()), "unknown")

@@ -76,11 +76,14 @@ class _Layout:
         return f"{_AXIS_TITLES.get(self.x, self.x)}{floored}"
 
     def y_title(self) -> str:
-        return f"{self.y} on the validation turns"
+        return f"{self.y} on the validation turns{' (hollow: on evaluation)' if self.evaluated else ''}"
 
-    def better(self) -> str:
+    def subtitle(self) -> str:
+        drawn = len(self.front) + len(self.dominated)
+        failed = f"; {self.failed} failed" if self.failed else ""
+        upward = "up" if self.directions[self.y] == "max" else "down"
         sideways = "left" if self.directions[self.x] == "min" else "right"
-        return f"better: {'up' if self.directions[self.y] == 'max' else 'down'} and {sideways}"
+        return f"{drawn} {'trial' if drawn == 1 else 'trials'}{failed}. Better: {upward} and {sideways}"
 
 
 def plot_front_png(
@@ -100,15 +103,15 @@ def plot_front_png(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     layout = _Layout(points, objectives)
     lines = _descriptions(layout)
-    axes_inches, line_inches = 4.6, 0.17
-    height = axes_inches + 1.5 + line_inches * len(lines)
+    left_edge, axes_inches, line_inches = 0.1, 4.6, 0.17
+    height = axes_inches + 1.75 + line_inches * len(lines)
     picture = Figure(figsize=(8.6, height), dpi=150)
     FigureCanvasAgg(picture)
-    axes = picture.add_axes((0.085, 1 - (axes_inches + 0.75) / height, 0.885, axes_inches / height))
+    axes = picture.add_axes((left_edge, 1 - (axes_inches + 1.0) / height, 0.875, axes_inches / height))
     if layout.log:
         axes.set_xscale("log")
 
@@ -139,34 +142,27 @@ def plot_front_png(
     axes.set_xlabel(layout.x_title())
     axes.set_ylabel(layout.y_title())
     if layout.log:
-        narrow = math.log10(axes.get_xlim()[1] / axes.get_xlim()[0]) < 2.5
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+        decades = math.log10(axes.get_xlim()[1] / axes.get_xlim()[0])
+        # Between two powers of ten a log axis may have no round number at all: there the ticks are evenly spaced.
+        locator = LogLocator(subs=(1, 2, 5) if decades < 3.2 else (1,)) if decades > 0.8 else MaxNLocator(6)
+        axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", color="#e4e4e4", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
-    picture.text(0.085, 1 - 0.28 / height, title, fontsize=13, weight="bold", va="center", parse_math=False)
-    failed = f"; {layout.failed} failed" if layout.failed else ""
-    trials = len(layout.front) + len(layout.dominated)
-    subtitle = f"{trials} trials{failed}. {layout.better()}"
-    picture.text(0.085, 1 - 0.56 / height, subtitle, fontsize=9, color="#444444", va="center")
+    picture.text(left_edge, 1 - 0.28 / height, title, fontsize=13, weight="bold", va="center", parse_math=False)
+    picture.text(left_edge, 1 - 0.56 / height, layout.subtitle(), fontsize=9, color="#444444", va="center")
     if axes.get_legend_handles_labels()[0]:
-        picture.legend(
-            loc="upper right",
-            bbox_to_anchor=(0.975, 1 - 0.42 / height),
-            ncols=3,
-            frameon=False,
-            fontsize=8.5,
-            columnspacing=1.2,
-            handletextpad=0.3,
-        )
+        above = (left_edge - 0.012, 1 - 0.66 / height)
+        picture.legend(loc="upper left", bbox_to_anchor=above, ncols=3, frameon=False, fontsize=9, handletextpad=0.2)
     else:
         axes.text(0.5, 0.5, "no trial finished", transform=axes.transAxes, ha="center", color="#444444")
+        axes.set(xticks=[], yticks=[])
     for number, line in enumerate(lines):
         y_text = (0.2 + line_inches * (len(lines) - 1 - number)) / height
-        picture.text(0.085, y_text, line, fontsize=8, family="monospace", va="center", parse_math=False)
+        picture.text(left_edge, y_text, line, fontsize=8, family="monospace", va="center", parse_math=False)
     _place_labels(axes, layout)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     picture.savefig(path)
@@ -189,14 +185,14 @@ def _descriptions(layout: _Layout) -> list[str]:
         return []
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    most = 118  # characters that the figure's width holds
+    most = 113  # characters that the figure's width holds
     return [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines]
 
 
 def _place_labels(axes: "Axes", layout: _Layout) -> None:
     """Number the front's points, each where it covers no marker and no other number, or else where it covers least."""
-    half_width, half_height, distance = 9.0, 9.0, 21.0  # pixels at 150 dpi
-    directions = [(-0.7, 0.7), (0, 1), (-1, 0), (0.7, 0.7), (0.7, -0.7), (0, -1), (1, 0), (-0.7, -0.7)]
+    half_width, half_height, distance = 10.0, 9.0, 22.0  # pixels at 150 dpi
+    directions = [(-0.9, 0.9), (0, 1), (-1.1, 0), (0.9, 0.9), (0.9, -0.9), (0, -1), (1.1, 0), (-0.9, -0.9)]
     shown = [point.validation for point in [*layout.front, *layout.dominated]]
     shown += [point.evaluation or {} for point in layout.evaluated]
     taken = [tuple(axes.transData.transform(layout.place(measures))) for measures in shown]
@@ -260,10 +256,8 @@ def write_front_html(
         text=numbers,
         textposition="top left",
     )
-    failed = f"; {layout.failed} failed" if layout.failed else ""
-    trials = len(layout.front) + len(layout.dominated)
     picture.update_layout(
-        title={"text": f"{html.escape(title)}<br><sub>{trials} trials{failed}. {layout.better()}</sub>"},
+        title={"text": f"{html.escape(title)}<br><sub>{layout.subtitle()}</sub>"},
         xaxis={"title": {"text": layout.x_title()}, "type": "log" if layout.log else "linear"},
         yaxis={"title": {"text": layout.y_title()}},
         template="plotly_white",

@@ -109,6 +109,9 @@ def prepare_training(
         map_units(units, _JoinChunk, arguments, on_result=finished)
         if written == 0:
             raise DataError(f"no training turn has a rewrite by {', '.join(rankings)} that retrieves anything")
+        # For whom asks what was prepared here, such as a baseline's evaluation; no part of the stage's identity.
+        content = json.dumps(experiment.model_dump(mode="json"), indent=1) + "\n"
+        writer.add(stage.folder.write_bytes("experiment.json", content.encode()))
         writer.counts |= {"turns": written, "dropped": dropped | {"without a teacher's ranking": without_ranking}}
     return stage.folder
 

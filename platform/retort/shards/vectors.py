@@ -76,7 +76,11 @@ def prepare_vectors(workspace: Workspace, encoder: EncoderConfig, progress: Prog
             progress(STAGE, len(rows), len(units) * passes, f"encoding passages with {encoder.family} {encoder.model}")
 
         passes = 2 if encoder.family == "lexical" else 1
-        arguments: dict[str, Any] = {"url": workspace.url, "folder": folder.name, "encoder": encoder.model_dump(mode="json")}
+        arguments: dict[str, Any] = {
+            "url": workspace.url,
+            "folder": folder.name,
+            "encoder": encoder.model_dump(mode="json"),
+        }
         progress(STAGE, 0, len(units) * passes, f"encoding {_passages(units):,} passages")
         map_units(units, _CountTerms if encoder.family == "lexical" else _EncodeSplade, arguments, on_result=finished)
         frequency = _document_frequency(folder, len(units), rows[0]["vocabulary"])

@@ -1,7 +1,8 @@
 """BM25 impacts over word pieces: the frozen passage encoder of the lexical family, in numpy alone.
 
 A passage's weight for a word piece is its BM25 contribution, so that the dot product with a query's term weights is the
-BM25 score (Robertson and Zaragoza, 2009; in Lucene's form, without the constant factor k1 + 1). Kept apart from the
+BM25 score (Robertson and Zaragoza, 2009; with the factor k1 + 1, which Lucene leaves out: rankings are the same, a softmax
+over scores is not). Kept apart from the
 lexical student so that the workers which index a collection need not import torch.
 """
 
@@ -36,7 +37,7 @@ def bm25_impacts(
     r"""BM25 weight of every term of every passage.
 
     .. math::
-        \log\left(1 + \frac{N - df + 0.5}{df + 0.5}\right) \cdot \frac{tf}{tf + k_1 (1 - b + b \, |d| / \overline{|d|})}
+        \log\left(1 + \frac{N - df + 0.5}{df + 0.5}\right) \cdot \frac{tf \, (k_1 + 1)}{tf + k_1 (1 - b + b \, |d| / \overline{|d|})}
 
     Args:
         counts: (N, V) term counts of some passages; a passage's length is the sum of its counts.
@@ -54,7 +55,7 @@ def bm25_impacts(
     idf = np.log1p((passages - document_frequency + 0.5) / (document_frequency + 0.5))
     normaliser = k1 * (1.0 - b + b * lengths / mean_length)
     tf = counts.values.astype(np.float64)
-    weights = idf[counts.indices] * tf / (tf + np.repeat(normaliser, np.diff(counts.indptr)))
+    weights = idf[counts.indices] * tf * (k1 + 1.0) / (tf + np.repeat(normaliser, np.diff(counts.indptr)))
     return SparseVectors(counts.indptr, counts.indices, weights.astype(np.float32), counts.vocabulary_size)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import filelock
 import yaml
 
 from retort.errors import InputError, WorkspaceError
@@ -87,8 +88,9 @@ class MlflowTracker:
         self.uri: str = resolved
         self.experiment = experiment
         _check_server(self.uri)
-        self.client = _client(self.uri)
-        self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(self.uri))
+        with _alone_at(self.uri):
+            self.client = _client(self.uri)  # makes the tables of a new database
+            self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(self.uri))
 
     def _experiment_id(self, artifact_root: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -239,19 +241,36 @@ def _client(uri: str) -> "MlflowClient":
     # At a run's end MLflow prints the run's address on standard output, where a --json document belongs.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         # "Creating initial MLflow database tables..." and its like are no news to whoever trains.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    # Without a registry URI of its own the client would open a second store for models that nobody registers.
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        # Without a registry URI of its own the client would open a second store for models that nobody registers.
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except MlflowException as error:
+        raise InputError(f"MLflow at {uri} cannot be used: {error.message}") from error
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    name = uri.removeprefix("sqlite:///")
+    return None if name in (uri, "", ":memory:") else Path(name).absolute()
 
 
 def _beside_sqlite(uri: str) -> str | None:
-    if not uri.startswith("sqlite:///"):
-        return None
     # MLflow's own default is the current folder, wherever that happens to be.
-    return str(Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts")
+    file = _sqlite_file(uri)
+    return None if file is None else str(file.parent / "mlartifacts")
+
+
+def _alone_at(uri: str) -> contextlib.AbstractContextManager[object]:
+    # Two processes that make the same sqlite file at once leave it without tables (mlflow 3.17: 2 of 3 failed).
+    file = _sqlite_file(uri)
+    if file is None:
+        return contextlib.nullcontext()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(str(file.with_name(f".{file.name}.lock")))
 
 
 def _found(run: "Run") -> FoundRun:

@@ -1,0 +1,73 @@
+"""One turn as a person wants to see it: what was said, what the student reads, what the teachers wrote, what is relevant."""
+
+from typing import Any
+
+from retort.config import ContextConfig
+from retort.corpora.collection import passage_rows, read_passages
+from retort.corpora.context import context_text
+from retort.corpora.turns import read_judgements, read_turns, splits
+from retort.errors import InputError
+from retort.records import REWRITE_SCHEMA
+from retort.storage import Workspace
+
+__all__ = ["describe_turn"]
+
+
+def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, context: ContextConfig) -> dict[str, Any]:
+    """All that a workspace holds of a turn, as plain data.
+
+    Args:
+        workspace: Where to look.
+        query_id: The turn.
+        split: Where it is; None: every split is looked through.
+        context: How the student's text is made.
+
+    Raises:
+        InputError: If there is no such turn, or several splits have one.
+    """
+    searched = [split] if split is not None else splits(workspace)
+    found = [(name, turn) for name in searched for turn in read_turns(workspace, name) if turn.query_id == query_id]
+    if len(found) != 1:
+        where = ", ".join(name for name, _ in found) or ", ".join(searched)
+        problem = f"is in {where}; choose one with --split" if found else f"is in none of {where}"
+        raise InputError(f"the turn {query_id!r} {problem}")
+    ((name, turn),) = found
+    judged = read_judgements(workspace, name).get(query_id, {})
+    doc_ids = sorted(judged, key=lambda doc_id: -judged[doc_id])
+    rows = passage_rows(workspace, doc_ids)
+    passages = read_passages(workspace, [rows[doc_id] for doc_id in doc_ids])
+    return {
+        "query_id": query_id,
+        "split": name,
+        "conversation_id": turn.conversation_id,
+        "turn_number": turn.turn_number,
+        "history": [{"role": message.role, "text": message.text} for message in turn.history],
+        "question": turn.question,
+        "answer": turn.answer,
+        "attributes": turn.attributes,
+        "context": context_text(turn, context),
+        "rewrites": _rewrites(workspace, query_id, name),
+        "judged": [
+            {"doc_id": p.doc_id, "relevance": judged[p.doc_id], "title": p.title, "text": p.text} for p in passages
+        ],
+    }
+
+
+def _rewrites(workspace: Workspace, query_id: str, split: str) -> dict[str, str]:
+    # Read here, and not through teachers: the two packages stand side by side and do not import each other.
+    found: dict[str, str] = {}
+    base = f"{workspace.root}/rewrites"
+    teachers = (
+        sorted(path.rsplit("/", 1)[-1] for path in workspace.fs.ls(base, detail=False))
+        if workspace.fs.exists(base)
+        else []
+    )
+    for teacher in teachers:
+        folder = workspace.folder(f"rewrites/{teacher}/{split}")
+        record = folder.record()
+        if record is not None:
+            columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
+            own = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
+            if query_id in own:
+                found[teacher] = own[query_id]
+    return found

@@ -1,0 +1,40 @@
+"""Measures of one evaluation, and of a sweep's baselines, for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from retort.report.points import figure
+
+__all__ = ["SHOWN", "baselines_table", "measures_table"]
+
+SHOWN = ("R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0")
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table.add_column(first)
+    for name in ("n", *SHOWN):
+        table.add_column(name, justify="right")
+    return table
+
+
+def measures_table(run: str, split: str, measures: Mapping[str, Any]) -> Table:
+    """One evaluation: all turns, then by turn number."""
+    table = _table(f"{run} on {split}", "turn")
+    table.add_row("all", str(measures["n"]), *(figure(name, measures[name]) for name in SHOWN), style="bold")
+    for number, values in measures["by_turn"].items():
+        table.add_row(number, f"{values['n']:.0f}", *(figure(name, values[name]) for name in SHOWN))
+    return table
+
+
+def baselines_table(baselines: Mapping[str, Mapping[str, Any]], split: str | None) -> Table:
+    """A sweep's baselines on the split that its front was evaluated on."""
+    table = _table(f"baselines on {split}", "baseline")
+    for name, measures in baselines.items():
+        table.add_row(
+            name.removeprefix("baseline:"), str(measures["n"]), *(figure(key, measures[key]) for key in SHOWN)
+        )
+    return table

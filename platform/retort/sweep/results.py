@@ -1,0 +1,178 @@
+"""What a sweep came to: its trials on disk, its front, and the figures drawn from them."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from retort.errors import WorkspaceError
+from retort.measures.pareto import hypervolume, log_flops_hypervolume, non_dominated
+from retort.report.front import TrialPoint, front_json, plot_front_png, write_front_html
+from retort.storage import Folder, StageWriter, Workspace
+
+__all__ = [
+    "Objectives",
+    "Sweep",
+    "find_sweep",
+    "front_hypervolume",
+    "mark_front",
+    "read_trials",
+    "trial_bytes",
+    "trial_file",
+    "write_front",
+]
+
+RESULT = "front.json"
+PNG, HTML = "front.png", "front.html"
+Objectives = Mapping[str, Literal["max", "min"]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has ended.
+
+    Attributes:
+        folder: ``sweeps/<name>``.
+        name: The search space's.
+        points: Its trials in the order in which they ended, the front's with their evaluation.
+        objectives: Two measures and their directions.
+        hypervolume: What the front dominates, see ``front_hypervolume``.
+        reference: Its reference point.
+        split: What the front was evaluated on.
+        baselines: Measures of the baselines on that split.
+    """
+
+    folder: Folder
+    name: str
+    points: list[TrialPoint]
+    objectives: Objectives
+    hypervolume: float
+    reference: dict[str, float]
+    split: str | None
+    baselines: dict[str, dict[str, Any]]
+
+    @property
+    def front(self) -> list[TrialPoint]:
+        """The trials that no other dominates."""
+        return [point for point in self.points if point.on_front]
+
+    @property
+    def failed(self) -> list[TrialPoint]:
+        """The trials that failed."""
+        return [point for point in self.points if point.status == "failed"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The sweep as one JSON document; ``front`` has the points that the front consists of."""
+        return {
+            "sweep": self.folder.name.removeprefix("sweeps/"),
+            "objectives": dict(self.objectives),
+            "hypervolume": self.hypervolume,
+            "reference": self.reference,
+            "split": self.split,
+            "front": front_json(self.points),
+            "baselines": self.baselines,
+            "trials": [asdict(point) for point in self.points],
+        }
+
+    @classmethod
+    def read(cls, folder: Folder) -> "Sweep":
+        """Read a sweep that has ended."""
+        folder.require("the sweep has not ended; go on with --resume")
+        data = folder.read_json(RESULT)
+        return cls(
+            folder,
+            folder.read_json("sweep.json")["name"],
+            [TrialPoint(**point) for point in data["trials"]],
+            data["objectives"],
+            data["hypervolume"],
+            data["reference"],
+            data["split"],
+            data["baselines"],
+        )
+
+
+def trial_file(trial: str) -> str:
+    """Name of an ended trial's file."""
+    return f"trials/{trial}.json"
+
+
+def trial_bytes(point: TrialPoint) -> bytes:
+    """An ended trial as it stands in its file."""
+    return (json.dumps(asdict(point), indent=1) + "\n").encode()
+
+
+def read_trials(folder: Folder) -> list[TrialPoint]:
+    """The trials that have ended so far, in that order, whether the sweep has ended or not."""
+    base = folder.path("trials")
+    if not folder.workspace.fs.exists(base):
+        return []
+    folder.workspace.fs.invalidate_cache()
+    names = sorted(path.rsplit("/", 1)[-1] for path in folder.workspace.fs.ls(base, detail=False))
+    return [TrialPoint(**folder.read_json(f"trials/{name}")) for name in names if name.endswith(".json")]
+
+
+def find_sweep(workspace: Workspace, name: str) -> Sweep:
+    """A sweep that has ended, by its name or an unambiguous beginning of it.
+
+    Raises:
+        WorkspaceError: If there is none, or more than one.
+    """
+    name = name.removeprefix("sweeps/").rstrip("/")
+    known = [folder.name.removeprefix("sweeps/") for folder in workspace.stages("sweeps")]
+    found = [sweep for sweep in known if sweep == name] or [sweep for sweep in known if sweep.startswith(name)]
+    if len(found) != 1:
+        listed = ", ".join(found or known) or "none; run one first: retort sweep --help"
+        problem = f"{len(found)} sweeps match" if found else "no sweep"
+        raise WorkspaceError(f"workspace {workspace.url}: {problem} {name!r}: {listed}")
+    return Sweep.read(workspace.folder(f"sweeps/{found[0]}"))
+
+
+def mark_front(points: Sequence[TrialPoint], objectives: Objectives) -> list[TrialPoint]:
+    """The same points, with ``on_front`` set from the finished trials' own measures."""
+    finished = [number for number, point in enumerate(points) if point.status == "finished"]
+    marked = [replace(point, on_front=False) for point in points]
+    if finished:
+        values = np.array([[points[number].validation[name] for name in objectives] for number in finished])
+        for number, best in zip(
+            finished, non_dominated(values, [w == "max" for w in objectives.values()]), strict=True
+        ):
+            marked[number] = replace(points[number], on_front=bool(best))
+    return marked
+
+
+def front_hypervolume(points: Sequence[TrialPoint], objectives: Objectives, reference: Mapping[str, float]) -> float:
+    """What the finished trials dominate, on the validation turns.
+
+    With FLOPS as one objective and a measure that lies in [0, 1] as the other, the area lies over log10 FLOPS (a halving
+    counts the same everywhere, below 0.05 nothing is won any more); otherwise over the plain values.
+    """
+    finished = [point for point in points if point.status == "finished"]
+    if not finished:
+        return 0.0
+    others = [name for name in objectives if name != "FLOPS"]
+    if len(others) == 1 and others[0] != "L0" and objectives[others[0]] == "max" and objectives["FLOPS"] == "min":
+        (measure,) = others
+        return log_flops_hypervolume(
+            np.array([point.validation[measure] for point in finished]),
+            np.array([point.validation["FLOPS"] for point in finished]),
+            recall_reference=reference[measure],
+            flops_reference=reference["FLOPS"],
+        )
+    values = np.array([[point.validation[name] for name in objectives] for point in finished])
+    return hypervolume(values, [reference[name] for name in objectives], [way == "max" for way in objectives.values()])
+
+
+def write_front(sweep: Sweep, writer: StageWriter) -> None:
+    """Write the front as JSON, PNG and HTML into the sweep's folder."""
+    title = f"{sweep.name}: {len(sweep.front)} of {len(sweep.points)} trials on the front"
+    draw: dict[str, Callable[..., None]] = {PNG: plot_front_png, HTML: write_front_html}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, function in draw.items():
+            path = Path(temporary, name)
+            function(sweep.points, path, title=title, objectives=sweep.objectives)
+            writer.add(sweep.folder.write_bytes(name, path.read_bytes()))
+    writer.add(sweep.folder.write_bytes(RESULT, (json.dumps(sweep.to_json(), indent=1) + "\n").encode()))

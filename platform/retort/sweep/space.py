@@ -1,0 +1,179 @@
+"""A search space: an experiment, what is searched around it, and the experiment of each point. Checked before anything runs."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from retort.config import (
+    ExperimentConfig,
+    Range,
+    SearchSpaceConfig,
+    experiment_from,
+    parse_overrides,
+    read_yaml,
+    validated,
+    with_overrides,
+)
+from retort.errors import ConfigError
+
+__all__ = ["SearchSpace", "load_space"]
+
+# Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
+PREPARED = ("corpus", "context", "encoder", "teacher")
+MAX_PREPARED = 64
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A checked search space.
+
+    Attributes:
+        name: The YAML's, without its ending.
+        base: The experiment's plain settings, from which every trial starts.
+        settings: What is searched, and how.
+    """
+
+    name: str
+    base: dict[str, Any]
+    settings: SearchSpaceConfig
+
+    def experiment(self, point: Mapping[str, object]) -> ExperimentConfig:
+        """The experiment of one point.
+
+        Raises:
+            ConfigError: If the point's settings do not go together.
+        """
+        return experiment_from(with_overrides(self.base, point))
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The searched settings as Optuna has them."""
+        return {key: _distribution(dimension) for key, dimension in self.settings.search.items()}
+
+    def prepared_variants(self) -> Iterator[ExperimentConfig]:
+        """One experiment for every combination of searched settings that the stages before training depend on."""
+        keys = [key for key in self.settings.search if key.partition(".")[0] in PREPARED]
+        for values in itertools.product(*(self._values(key) for key in keys)):
+            yield self.experiment(dict(zip(keys, values, strict=True)))
+
+    def _values(self, key: str) -> Sequence[object]:
+        dimension = self.settings.search[key]
+        return _steps(dimension) if isinstance(dimension, Range) else dimension
+
+    def identity(self) -> dict[str, object]:
+        """What the sweep's name stands for; how many trials, and how many at a time, may change when it goes on."""
+        data = self.settings.model_dump(mode="json", exclude={"trials", "concurrent", "reference"})
+        experiment = experiment_from(self.base)
+        return data | {
+            "base": experiment.training_identity(),
+            "evaluate": experiment.corpus.evaluate,
+            "evaluation": experiment.evaluation.model_dump(mode="json"),
+        }
+
+
+def _distribution(dimension: tuple[Any, ...] | Range) -> BaseDistribution:
+    if not isinstance(dimension, Range):
+        return CategoricalDistribution(dimension)
+    if dimension.integral:
+        return IntDistribution(int(dimension.low), int(dimension.high), step=int(dimension.step or 1))
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def _steps(dimension: Range) -> list[float]:
+    assert dimension.step is not None, "checked when the space was loaded"
+    count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
+    values = [dimension.low + number * dimension.step for number in range(count)]
+    return [int(value) for value in values] if dimension.integral else values
+
+
+def load_space(path: str | Path, overrides: Sequence[str] = (), *, trials: int | None = None) -> SearchSpace:
+    """Read and check a search space.
+
+    Every choice, every bound and every starting point is built into an experiment, so that what no trial could run is found
+    here and not an hour later.
+
+    Args:
+        path: The YAML.
+        overrides: ``key=value`` words, for the experiment's keys or the sweep's own.
+        trials: Replaces the number of trials.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    data = with_overrides(read_yaml(path), parse_overrides(overrides))
+    if trials is not None:
+        data["trials"] = trials
+    own = set(SearchSpaceConfig.model_fields)
+    source = str(path)
+    base = {key: value for key, value in data.items() if key not in own}
+    problems: list[str] = []
+    settings = None
+    try:
+        experiment = experiment_from(base)
+        if experiment.corpus.validation is None:
+            problems.append(
+                "corpus.validate: is null; a sweep needs turns to choose on that are not those it reports on"
+            )
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        settings = validated(SearchSpaceConfig, {key: value for key, value in data.items() if key in own})
+    except ConfigError as error:
+        problems += error.problems
+    if problems or settings is None:
+        raise ConfigError(problems, source=source)
+    space = SearchSpace(Path(path).stem, base, settings)
+    problems = _unusable(space)
+    if problems:
+        raise ConfigError(problems, source=source)
+    return space
+
+
+def _unusable(space: SearchSpace) -> list[str]:
+    problems = []
+    prepared = 1
+    for key, dimension in space.settings.search.items():
+        concerns_stages = key.partition(".")[0] in PREPARED
+        if isinstance(dimension, Range):
+            tried: Sequence[object] = (
+                (int(dimension.low), int(dimension.high)) if dimension.integral else (dimension.low, dimension.high)
+            )
+            if concerns_stages and dimension.step is None:
+                problems.append(f"search.{key}: shards are prepared before the trials; give it choices, or a step")
+                continue
+            prepared *= len(_steps(dimension)) if concerns_stages else 1
+        else:
+            tried = dimension
+            prepared *= len(dimension) if concerns_stages else 1
+        for value in tried:
+            problems += [f"search.{key}={value}: {problem}" for problem in _problems_of(space, {key: value})]
+    for number, start in enumerate(space.settings.start):
+        problems += [f"start[{number}]: {problem}" for problem in _problems_of(space, start)]
+        problems += [
+            f"start[{number}].{key}: {value!r} is not in search.{key}"
+            for key, value in start.items()
+            if not _contains(space.settings.search[key], value)
+        ]
+    if prepared > MAX_PREPARED:
+        problems.append(f"search: {prepared} variants of the shards would be prepared; at most {MAX_PREPARED} are")
+    return problems
+
+
+def _contains(dimension: tuple[Any, ...] | Range, value: object) -> bool:
+    if isinstance(dimension, Range):
+        return isinstance(value, int | float) and dimension.low <= value <= dimension.high
+    return value in dimension
+
+
+def _problems_of(space: SearchSpace, point: Mapping[str, object]) -> tuple[str, ...]:
+    # A setting may only make sense together with another searched one (a count and its window): what the base refuses
+    # is a problem of the point alone if no other searched key stands in the message.
+    try:
+        space.experiment(point)
+    except ConfigError as error:
+        others = [key.rpartition(".")[2] for key in space.settings.search if key not in point]
+        return tuple(p for p in error.problems if not any(other in p for other in others))
+    return ()

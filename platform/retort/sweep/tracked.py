@@ -1,0 +1,171 @@
+"""A sweep in MLflow: a parent run, a child per trial with configuration, curves, measures and model, the front on the parent.
+
+The driver alone writes, on one thread beside the search, so that neither sqlite nor a slow server holds up a trial. A child
+is logged when its trial has ended: a killed driver leaves no child RUNNING, and ``--resume`` goes on with the parent.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+from retort.report.front import TrialPoint
+from retort.report.points import figure
+from retort.retrieval.students import find_run
+from retort.sparse.encoder import CHECKPOINT_FOLDER
+from retort.storage import Folder, Workspace
+from retort.sweep.results import HTML, PNG, RESULT, Sweep, read_trials
+from retort.sweep.space import SearchSpace
+from retort.sweep.tuner import Listener
+from retort.tracking import TrackedRun, Tracker
+
+__all__ = ["TrackedSweep", "log_run"]
+
+TRACKED = "tracking.json"
+
+
+def log_run(
+    tracker: Tracker,
+    workspace: Workspace,
+    run: str,
+    *,
+    measures: Mapping[str, float],
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> TrackedRun:
+    """Log a finished run: its configuration, curves, measures and checkpoint."""
+    folder = find_run(workspace, run)
+    experiment = folder.read_json("experiment.json")
+    described = {
+        "retort.run": run,
+        "retort.fingerprint": folder.require("the run is not finished").fingerprint,
+        "retort.teacher": "+".join(experiment["teacher"]["names"]),
+        "retort.encoder": f"{experiment['encoder']['family']} {experiment['encoder']['model']}",
+        "retort.seed": str(experiment["training"]["seed"]),
+    }
+    tracked = tracker.start(run, parent=parent, tags={**described, **(tags or {})})
+    tracked.log_config(experiment)
+    tracked.log_curves(_curves(folder))
+    tracked.log_measures(measures)
+    tracked.log_artifacts(folder.local_tree(CHECKPOINT_FOLDER), "model")
+    return tracked
+
+
+def _curves(folder: Folder) -> dict[str, list[tuple[int, float]]]:
+    table = folder.read_table("curves.parquet")
+    steps = table["step"].to_pylist()
+    # The measures of the trained student carry the plain names; a curve is of the training turns.
+    return {
+        f"train/{name}": list(zip(steps, table[name].to_pylist(), strict=True))
+        for name in table.column_names
+        if name != "step"
+    }
+
+
+class TrackedSweep(Listener):
+    """Logs a sweep as it goes; a context manager, so that what is pending is logged before it is left.
+
+    Args:
+        open_tracker: Makes the tracker when the sweep starts: a sweep that is there already needs none.
+        workspace: Of the sweep.
+    """
+
+    def __init__(self, open_tracker: Callable[[], Tracker], workspace: Workspace) -> None:
+        self._open_tracker = open_tracker
+        self.workspace = workspace
+        self.parent: TrackedRun | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracking")
+        self._pending: list[Future[None]] = []
+
+    def _later(self, call: Callable[[], None]) -> None:
+        self._pending.append(self._thread.submit(call))
+
+    def __enter__(self) -> "TrackedSweep":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is not None and self.parent is not None:
+            self.parent.end("KILLED")
+
+    def started(self, folder: Folder, space: SearchSpace) -> None:
+        """Start the parent run, or go on with it, and log the trials that it lacks."""
+        self.tracker = self._open_tracker()
+        if folder.exists(TRACKED) and folder.read_json(TRACKED)["uri"] == self.tracker.uri:
+            self.parent = self.tracker.resume(folder.read_json(TRACKED)["run_id"])
+            self.tracker.reconcile(self.parent.run_id)
+        else:
+            self.parent = self.tracker.start(folder.name.removeprefix("sweeps/"), tags={"retort.kind": "sweep"})
+            content = {"uri": self.tracker.uri, "run_id": self.parent.run_id}
+            folder.write_bytes(TRACKED, (json.dumps(content) + "\n").encode())
+        self.parent.log_config({"sweep": space.settings.model_dump(mode="json"), **space.base})
+        logged = {found.tags.get("retort.trial") for found in self.tracker.find(parent=self.parent.run_id)}
+        for point in read_trials(folder):
+            if point.trial not in logged:
+                self.ended(point)
+
+    def ended(self, point: TrialPoint) -> None:
+        """Log a trial as a child."""
+        self._later(lambda: self._log(point))
+
+    def _log(self, point: TrialPoint) -> None:
+        assert self.parent is not None, "a sweep starts before its trials end"
+        tags = {"retort.kind": "trial", "retort.trial": point.trial}
+        if point.run is None:
+            child = self.tracker.start(f"trial {point.trial}", parent=self.parent.run_id, tags=tags)
+            child.log_config(dict(point.config))
+            child.set_note(f"failed: {point.error}")
+            child.end("FAILED")
+            return
+        seconds = {f"seconds/{name}": value for name, value in point.seconds.items()}
+        measures = {**point.validation, **seconds}
+        child = log_run(
+            self.tracker, self.workspace, point.run, measures=measures, parent=self.parent.run_id, tags=tags
+        )
+        child.end("FINISHED")
+
+    def evaluated(self, sweep: Sweep) -> None:
+        """Log the front on the parent and its points' evaluation on the children; waits until all is logged."""
+        self.flush()
+        assert self.parent is not None, "a sweep starts before it ends"
+        children = {
+            found.tags.get("retort.trial"): found.run_id for found in self.tracker.find(parent=self.parent.run_id)
+        }
+        for point in sweep.front:
+            child = self.tracker.resume(children[point.trial])
+            child.set_tags({"retort.front": "true"})
+            if point.evaluation is not None:
+                child.log_measures({f"{sweep.split}/{name}": value for name, value in point.evaluation.items()})
+            child.end("FINISHED")
+        self.parent.log_measures(
+            {"hypervolume": sweep.hypervolume, "front": len(sweep.front), "failed": len(sweep.failed)}
+        )
+        for name in (RESULT, PNG, HTML):
+            self.parent.log_artifact(sweep.folder.local(name) if self.workspace.is_local else sweep.folder.path(name))
+        self.parent.set_note(_note(sweep))
+        self.parent.end("FINISHED")
+
+    def flush(self) -> None:
+        """Wait for what is still to be logged; an error in logging is raised here."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()
+
+
+def _note(sweep: Sweep) -> str:
+    """The front as a Markdown table."""
+    names = list(sweep.objectives)
+    head = ["run", *(f"{name} (validation)" for name in names)]
+    if sweep.split is not None:
+        head += [f"{name} ({sweep.split})" for name in names]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for point in sorted(sweep.front, key=lambda p: p.validation[names[-1]]):
+        cells: list[Any] = [point.run, *(figure(name, point.validation[name]) for name in names)]
+        if sweep.split is not None:
+            cells += [figure(name, (point.evaluation or {}).get(name)) for name in names]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    volume = f"hypervolume {sweep.hypervolume:.4f}, reference {sweep.reference}"
+    return "\n".join([f"Front of {len(sweep.points)} trials, {volume}", "", *lines])

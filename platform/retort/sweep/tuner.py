@@ -1,0 +1,342 @@
+"""A sweep: Optuna proposes, Tune runs the trials on warm actors, the front is computed from their own results.
+
+``sweeps/<name>-<fingerprint>/`` holds ``sweep.json``, one file per ended trial, and at the end the front as JSON, PNG and
+HTML. Every ended trial is on disk before the next is told of, so that a killed sweep goes on (``resume``) with all of them:
+Optuna's study is built again from the trials' own files, not from Tune's state.
+"""
+
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from retort.config import EvaluationConfig, SearchSpaceConfig
+from retort.errors import InputError, RunError
+from retort.progress import Progress
+from retort.report.front import TrialPoint
+from retort.report.measures import SHOWN
+from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
+from retort.shards.prepare import check_inputs, prepare
+from retort.shards.session import cluster_cpus, ensure_ray
+from retort.storage import Folder, StageWriter, Workspace
+from retort.sweep.results import (
+    Objectives,
+    Sweep,
+    front_hypervolume,
+    mark_front,
+    read_trials,
+    trial_bytes,
+    trial_file,
+    write_front,
+)
+from retort.sweep.space import SearchSpace
+from retort.sweep.trial import Trial
+
+__all__ = ["Listener", "run_sweep", "sweep_folder"]
+
+STAGE = "sweep"
+VERSION = 1
+STUDY = "retort"
+
+
+class Listener:
+    """What is told of a sweep's course; every method does nothing by default. The tracker's is in ``tracked.py``."""
+
+    def started(self, folder: Folder, space: SearchSpace) -> None:
+        """The sweep begins, or goes on."""
+
+    def ended(self, point: TrialPoint) -> None:
+        """A trial finished or failed; its file is written."""
+
+    def evaluated(self, sweep: Sweep) -> None:
+        """The front is known, evaluated and drawn."""
+
+
+def sweep_folder(workspace: Workspace, space: SearchSpace) -> Folder:
+    """Where a search space's sweep stands in a workspace."""
+    stage = workspace.stage(
+        STAGE, VERSION, label=f"sweeps/{space.name}", config=space.identity(), inputs=_inputs(workspace, space)
+    )
+    return stage.folder
+
+
+def _inputs(workspace: Workspace, space: SearchSpace) -> dict[str, str]:
+    experiment = space.experiment({})
+    names = ["passages", f"turns/{experiment.corpus.train}", f"judgements/{experiment.corpus.train}"]
+    if experiment.corpus.evaluate is not None:
+        names += [f"turns/{experiment.corpus.evaluate}", f"judgements/{experiment.corpus.evaluate}"]
+    way_out = "import it first: retort import --help"
+    return {name: workspace.folder(name).require(way_out).fingerprint for name in names}
+
+
+def run_sweep(
+    workspace: Workspace,
+    space: SearchSpace,
+    *,
+    concurrent: int | None = None,
+    resume: bool = False,
+    progress: Progress,
+    listener: Listener | None = None,
+) -> Sweep:
+    """Search a space, evaluate its front, and keep both.
+
+    Args:
+        workspace: Where the corpus is, and the sweep goes.
+        space: What to search.
+        concurrent: Trials at a time; None: what the space says.
+        resume: Go on with a sweep that was interrupted, or that shall have more trials now.
+        progress: Told of stages and of every ended trial.
+        listener: Told of the sweep's course.
+
+    Returns:
+        The sweep; its failed trials are in it.
+
+    Raises:
+        InputError: If inputs are missing, or the sweep was interrupted and ``resume`` is not set.
+        RunError: If every trial failed.
+    """
+    listener = listener if listener is not None else Listener()
+    for experiment in space.prepared_variants():
+        check_inputs(workspace, experiment)
+    folder = sweep_folder(workspace, space)
+    record = folder.record()
+    begun = len(read_trials(folder))
+    if record is not None and int(record.config["trials"]) >= space.settings.trials:
+        progress(STAGE, 1, 1, f"{folder.name} is there already")
+        return Sweep.read(folder)
+    if begun and not resume:
+        why = "was interrupted" if record is None else f"has {begun} trials, and {space.settings.trials} are asked for"
+        raise InputError(f"{folder.name} {why}; nothing was started: go on with --resume ({begun} trials are kept)")
+    config = space.identity() | {"trials": space.settings.trials}
+    with folder.writing(
+        STAGE, VERSION, config=config, inputs=_inputs(workspace, space), keep_parts=True, extend=True
+    ) as writer:
+        for experiment in space.prepared_variants():
+            prepare(workspace, experiment, progress)
+        writer.add(folder.write_bytes("sweep.json", (json.dumps(_description(space), indent=1) + "\n").encode()))
+        listener.started(folder, space)
+        _search(workspace, space, folder, concurrent or space.settings.concurrent, progress, listener)
+        sweep = _conclude(workspace, space, folder, writer, progress)
+        listener.evaluated(sweep)
+    if not sweep.front:
+        errors = {point.error or "" for point in sweep.points}
+        raise RunError(f"all {len(sweep.points)} trials failed: {'; '.join(sorted(errors))[:500]}")
+    return sweep
+
+
+def _description(space: SearchSpace) -> dict[str, Any]:
+    return {"name": space.name, "base": space.base, "settings": space.settings.model_dump(mode="json")}
+
+
+def _sampler(settings: SearchSpaceConfig, *, ended: int) -> BaseSampler:
+    # A resumed sampler with the first one's seed would propose its first points again.
+    seed = settings.seed + 1000 * ended
+    if settings.sampler == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=max(4, min(50, settings.trials // 4)))
+    if settings.sampler == "random":
+        return RandomSampler(seed=seed)
+    # constant_liar: a trial that is still running keeps the next from being proposed beside it.
+    return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=max(4, settings.trials // 4))
+
+
+def _study(space: SearchSpace, points: list[TrialPoint]) -> optuna.storages.BaseStorage:
+    """A study that knows the ended trials; Optuna's search in Tune opens it by its name."""
+    storage = optuna.storages.InMemoryStorage()
+    ways = space.settings.objectives.values()
+    directions = [StudyDirection.MAXIMIZE if way == "max" else StudyDirection.MINIMIZE for way in ways]
+    study = optuna.create_study(storage=storage, study_name=STUDY, directions=directions)
+    distributions = space.distributions()
+    for point in points:
+        failed = point.status == "failed"
+        values = None if failed else [point.validation[name] for name in space.settings.objectives]
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.FAIL if failed else TrialState.COMPLETE,
+                values=values,
+                params=dict(point.config),
+                distributions=distributions,
+            )
+        )
+    return storage
+
+
+def _search(
+    workspace: Workspace,
+    space: SearchSpace,
+    folder: Folder,
+    concurrent: int,
+    progress: Progress,
+    listener: Listener,
+) -> None:
+    """Run the trials that are missing."""
+    done = read_trials(folder)
+    settings = space.settings
+    missing = settings.trials - len(done)
+    progress(STAGE, len(done), settings.trials, f"{len(done)} trials are kept" if done else "")
+    if missing <= 0:
+        return
+    ensure_ray()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    base = space.experiment({})
+    cpus = cluster_cpus()
+    if base.training.workers:
+        # The trial waits for its workers: it must reserve next to nothing, and no more may run than have workers.
+        concurrent = min(concurrent, max(1, cpus // base.training.workers))
+        resources: dict[str, float] = {"memory": 1 << 20}
+        threads = 1
+    else:
+        concurrent = min(concurrent, cpus)
+        threads = max(1, cpus // concurrent)
+        resources = {"cpu": threads}
+    tried = [dict(point.config) for point in done]
+    search = OptunaSearch(
+        space=space.distributions(),
+        metric=list(settings.objectives),
+        mode=list(settings.objectives.values()),
+        sampler=_sampler(settings, ended=len(done)),
+        storage=_study(space, done),
+        study_name=STUDY,
+        points_to_evaluate=[dict(start) for start in settings.start if dict(start) not in tried],
+    )
+    # A name of its own for every start of the sweep: Tune continues a run by its name, and we continue by our files.
+    name = f"{folder.name.rsplit('/', 1)[-1]}-{time.time_ns():x}"
+    storage = f"{workspace.root}/.ray_tune" if workspace.is_local else f"{workspace.url}/.ray_tune"
+    follower = _Follower(folder, len(done), settings, progress, listener)
+    tuner = tune.Tuner(
+        tune.with_resources(Trial, resources),
+        param_space={
+            "fixed": {
+                "url": workspace.url,
+                "name": space.name,
+                "base": space.base,
+                "settings": settings.model_dump(mode="json"),
+                "threads": threads,
+            }
+        },
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            num_samples=missing,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=storage,
+            verbose=0,
+            callbacks=[follower],
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    tuner.fit()
+    if workspace.is_local:
+        shutil.rmtree(Path(storage, name), ignore_errors=True)
+
+
+class _Follower(tune.Callback):
+    """Tune's callback: writes an ended trial's file, then tells of it."""
+
+    def __init__(
+        self, folder: Folder, ended: int, settings: SearchSpaceConfig, progress: Progress, listener: Listener
+    ) -> None:
+        self.folder, self.ended, self.settings = folder, ended, settings
+        self.progress, self.listener = progress, listener
+        self.began: dict[str, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks into a state of its own, from which nothing is ever restored here.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial's time begins when Tune gives it an actor."""
+        self.began[trial.trial_id] = time.monotonic()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Keep a finished trial."""
+        result = trial.last_result
+        seconds = dict(result["seconds"])
+        wall = time.monotonic() - self.began[trial.trial_id]
+        seconds["overhead"] = round(wall - seconds["training"] - seconds["evaluation"], 3)
+        measures = {name: float(result[name]) for name in ("n", *SHOWN)}
+        self._keep(trial, run=result["run"], validation=measures, seconds=seconds)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Keep a failed trial: it is part of the sweep's result."""
+        lines = str(trial.get_error() or "unknown error").strip().splitlines()
+        # The last line of a remote traceback is the error; above it are Ray's frames.
+        self._keep(trial, run=None, validation={}, seconds={}, error=lines[-1] if lines else "unknown error")
+
+    def _keep(self, trial: Any, *, error: str | None = None, **values: Any) -> None:
+        point = TrialPoint(
+            trial=f"{self.ended:04d}",
+            config={key: trial.config[key] for key in self.settings.search},
+            status="finished" if error is None else "failed",
+            error=error,
+            **values,
+        )
+        self.folder.write_bytes(trial_file(point.trial), trial_bytes(point))
+        self.ended += 1
+        self.progress(STAGE, self.ended, self.settings.trials, _line(point, self.settings))
+        self.listener.ended(point)
+
+
+def _line(point: TrialPoint, settings: SearchSpaceConfig) -> str:
+    if point.status == "failed":
+        return f"trial {point.trial} failed: {point.error}"
+    figures = ", ".join(f"{name} {point.validation[name]:.3f}" for name in settings.objectives)
+    return f"trial {point.trial}: {figures}"
+
+
+def _conclude(
+    workspace: Workspace, space: SearchSpace, folder: Folder, writer: StageWriter, progress: Progress
+) -> Sweep:
+    """Front, its evaluation on the reported split, baselines, and figures."""
+    objectives: Objectives = {str(name): way for name, way in space.settings.objectives.items()}
+    points = mark_front(read_trials(folder), objectives)
+    experiment = space.experiment({})
+    split = experiment.corpus.evaluate
+    front = [point for point in points if point.on_front]
+    baselines: dict[str, dict[str, Any]] = {}
+    reference = space.settings.reference
+    if reference is None:
+        context = evaluate_baseline(workspace, "baseline:context", experiment, split=VALIDATION)
+        reference = {name: float(context.measures[name]) for name in space.settings.objectives}
+    if split is not None:
+        names = ["context", "last", *(f"rewrite:{teacher}" for teacher in experiment.teacher.names)]
+        steps = len(front) + len(names)
+        for number, name in enumerate(names):
+            baseline = f"baseline:{name}"
+            if name.startswith("rewrite:") and workspace.folder(f"rewrites/{name[8:]}/{split}").record() is None:
+                continue  # a teacher need not have rewritten the turns that are reported on
+            measured = evaluate_baseline(workspace, baseline, experiment, split=split)
+            baselines[baseline] = {key: value for key, value in measured.measures.items() if key != "by_turn"}
+            progress("evaluation", number + 1, steps, f"{baseline} on {split}")
+        for number, point in enumerate(front):
+            assert point.run is not None, "a finished trial has a run"
+            settings: EvaluationConfig = space.experiment(point.config).evaluation
+            measures = evaluate_run(workspace, point.run, split=split, settings=settings).measures
+            kept = {key: value for key, value in measures.items() if key != "by_turn"}
+            points[points.index(point)] = replace(point, evaluation=kept)
+            progress("evaluation", len(names) + number + 1, steps, f"point {number + 1} of the front on {split}")
+    volume = front_hypervolume(points, objectives, reference)
+    sweep = Sweep(folder, space.name, points, objectives, volume, reference, split, baselines)
+    for point in points:
+        writer.add(folder.entry(trial_file(point.trial)))
+    write_front(sweep, writer)
+    finished = [point for point in points if point.status == "finished"]
+    writer.counts |= {
+        "trials": len(points),
+        "failed": len(points) - len(finished),
+        "front": len(front),
+        "hypervolume": volume,
+    }
+    return sweep
