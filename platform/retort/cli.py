@@ -166,6 +166,44 @@ def import_synthetic(
     settings = validated(SyntheticConfig, parse_overrides(overrides or ()), source="command line")
     place = _open(workspace, create=True)
     done = run(place, **settings.model_dump())
+    for split, own in done.rewrites.items():
+        write_rewrites(place, own, teacher=TEACHER, split=split, inputs=done.inputs[split])
+    if as_json:
+        from retort.terminal import print_json
+
+        print_json({split: asdict(report) for split, report in done.reports.items()})
+        return
+    for report in done.reports.values():
+        _tell_import(report, as_json=False)
+
+
+@rewrites.command("add")
+def add_rewrites(
+    file: Annotated[Path, typer.Argument(help="JSON lines with id or query_id, rewrite, and optionally teacher.")],
+    teacher: Annotated[str, typer.Option(help="The teacher's name in the workspace.")],
+    split: Annotated[str, typer.Option(help="The split that the rewrites are of.")],
+    workspace: WorkspaceOption,
+    select: Annotated[str | None, typer.Option(help="Keep the rows whose teacher equals this.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a teacher's rewrites of a split.
+
+    Example: retort rewrites add rewrites.jsonl --teacher mistral --split train --workspace w
+    """
+    from dataclasses import asdict
+
+    from retort.teachers.imports import add_rewrites as run
+
+    counts = run(_open(workspace), file, teacher=teacher, split=split, select=select)
+    if as_json:
+        from retort.terminal import print_json
+
+        print_json(asdict(counts))
+        return
+    what = "there already" if counts.skipped else "added"
+    _say(
+        f"{teacher}/{split}: {what}: {counts.rewrites:,} rewrites of {counts.turns:,} turns, {counts.without:,} without"
+    )
 
 
 @show.command("turn")

@@ -1,7 +1,7 @@
 """Stage: a teacher's rewrites -> its rankings of the collection, exact, the top K passages of each turn.
 
 ``rankings/<teacher>/<split>-<fingerprint>/`` holds one parquet part per chunk of turns, in the turns' order. Chunks are
-ranked by Ray Data actors, each with the collection's inverted index; a chunk that an interrupted run had finished is kept.
+ranked on Ray Data, each process with the collection's inverted index; a chunk that an interrupted run had finished is kept.
 """
 
 import json
@@ -100,7 +100,7 @@ def prepare_rankings(
 
 
 class _RankChunk:
-    """One actor: ranks the collection for a chunk of rewrites and writes the chunk's file."""
+    """One process: ranks the collection for a chunk of rewrites and writes the chunk's file."""
 
     def __init__(
         self, url: str, folder: str, vectors: str, encoder: dict[str, Any], teacher: str, split: str, top_k: int
@@ -114,15 +114,15 @@ class _RankChunk:
         self.rewrites = read_rewrites(workspace, teacher, split)
         self.top_k = top_k
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        chunk, first = int(batch["chunk"][0]), int(batch["first"][0])
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        chunk, first = int(unit["chunk"]), int(unit["first"])
         file = chunk_file(chunk, "parquet")
         if self.folder.exists(file):
             entry = self.folder.entry(file, rows=self.folder.read_table(file).num_rows)
         else:
             query_ids = [q for q in self.query_ids[first : first + CHUNK_TURNS] if q in self.rewrites]
             entry = self.folder.write_table(file, self._rank(query_ids))
-        return {"entry": [json.dumps(asdict(entry))], "first": [first]}
+        return {"entry": json.dumps(asdict(entry)), "first": first}
 
     def _rank(self, query_ids: list[str]) -> pa.Table:
         vectors = self.encoder.rewrites([self.rewrites[query_id] for query_id in query_ids])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from retort.identity import canonical_json
+
 __all__ = ["cluster_cpus", "ensure_ray", "map_units"]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -27,8 +29,8 @@ def ensure_ray(*, cpus: int | None = None) -> None:
     if PACKAGE_ROOT not in path.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (PACKAGE_ROOT, path) if part)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray's C++ core warns on standard error of what concerns long-lived clusters; failures reach us as exceptions.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Tune's own tables would stand between the lines of the sweep's progress.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     import ray
 
     if ray.is_initialized():
@@ -71,6 +73,21 @@ def _quiet_ray_data() -> Iterator[None]:
         logger.setLevel(level)
 
 
+_instances: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def _call(
+    batch: dict[str, Any], work: type[Callable[[dict[str, Any]], dict[str, Any]]], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    # Ray's processes run one task after the other: what an instance has opened is kept for the next unit.
+    key = f"{work.__module__}.{work.__qualname__} {canonical_json(arguments)}"
+    if key not in _instances:
+        _instances.clear()
+        _instances[key] = work(**arguments)
+    row = _instances[key]({name: column[0] for name, column in batch.items()})
+    return {name: [value] for name, value in row.items()}
+
+
 def map_units(
     units: list[dict[str, Any]],
     work: type[Callable[[dict[str, Any]], dict[str, Any]]],
@@ -78,12 +95,12 @@ def map_units(
     *,
     on_result: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Run one object's call per unit on Ray Data actors and hand over results as they come, in no fixed order.
+    """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
 
     Args:
         units: Plain rows, one per call.
-        work: A class whose instances map a batch that holds one row to a batch that holds one row.
-        arguments: What its instances are made with, once per actor.
+        work: A class whose instances map a unit to a result row; a process makes one and keeps it.
+        arguments: What its instances are made with; plain data.
         on_result: Called in this process with each result row.
 
     Raises:
@@ -95,13 +112,11 @@ def map_units(
     import ray.data
     from ray.exceptions import RayTaskError
 
-    actors = min(len(units), cluster_cpus())
     with _quiet_ray_data():
         dataset = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
-            work,
-            fn_constructor_kwargs=arguments,
+            _call,
+            fn_kwargs={"work": work, "arguments": arguments},
             batch_size=1,
-            concurrency=actors,
             num_cpus=1,
         )
         try:

@@ -159,7 +159,7 @@ def _rows_with_text_of(rows: np.ndarray, hashes: np.ndarray) -> dict[int, list[i
 
 
 class _JoinChunk:
-    """One actor: writes the training rows of a chunk of turns."""
+    """One process: writes the training rows of a chunk of turns."""
 
     def __init__(
         self, url: str, folder: str, vectors: str, rankings: dict[str, str], experiment: dict[str, Any]
@@ -173,8 +173,8 @@ class _JoinChunk:
         plan = _read_plan(self.folder)
         self.plan = {row["query_id"]: row for row in plan.to_pylist()}
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        chunk, first = int(batch["chunk"][0]), int(batch["first"][0])
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        chunk, first = int(unit["chunk"]), int(unit["first"])
         turns = [turn for turn in self.turns[first : first + CHUNK_TURNS] if turn.query_id in self.plan]
         ranked: dict[str, dict[str, dict[str, Any]]] = {}
         for teacher, folder in self.rankings.items():
@@ -189,9 +189,9 @@ class _JoinChunk:
             table = pa.Table.from_pylist(rows, schema=training_schema(tuple(self.rankings)))
             entry = self.folder.write_table(file, table)
         return {
-            "entry": [json.dumps(asdict(entry))],
-            "first": [first],
-            "without_ranking": [len(turns) - len(trained)],
+            "entry": json.dumps(asdict(entry)),
+            "first": first,
+            "without_ranking": len(turns) - len(trained),
         }
 
     def _row(self, turn: Turn, ranked: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:

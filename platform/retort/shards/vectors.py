@@ -149,7 +149,7 @@ def _part_file(part: int, kind: str) -> str:
 
 
 class _PartWork:
-    """One actor's share: reads a slice of the passages, writes one part. Batches hold one row (see ``map_units``)."""
+    """One process's share: reads a slice of the passages, writes one part."""
 
     def __init__(self, url: str, folder: str, encoder: dict[str, Any]) -> None:
         self.workspace = Workspace(url)
@@ -175,10 +175,8 @@ class _PartWork:
             self.folder.write_array(_part_file(part, values), vectors.values),
         ]
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        unit = {name: column[0] for name, column in batch.items()}
-        row = self.work(unit)
-        return {name: [value] for name, value in (row | {"part": int(unit["part"])}).items()}
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        return self.work(unit) | {"part": int(unit["part"])}
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
@@ -233,7 +231,7 @@ class _EncodeSplade(_PartWork):
 
         from retort.sparse.encoder import initial_student
 
-        torch.set_num_threads(1)  # one actor per processor
+        torch.set_num_threads(1)  # one process per processor
         self.model = initial_student(self.encoder, self.tokenizer).eval()
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
