@@ -1,0 +1,24 @@
+"""Distil one student, running the stages that are missing.
+
+The same as `retort distill`, for a cluster on which Retort is not installed:
+
+    ray job submit --working-dir . --runtime-env-json '{"env_vars": {"PYTHONPATH": "platform"}}' -- \
+        python jobs/distill_student.py experiment.yaml --workspace s3://bucket/workspace training.workers=4
+
+Every argument of `retort distill --help` is taken. With token authentication, RAY_AUTH_MODE=token is set on both sides.
+
+Exit status: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from retort.cli import main as retort
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return retort(["distill", *(sys.argv[1:] if argv is None else argv)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
