@@ -277,11 +277,11 @@ def distill(
     Example: retort distill experiment.yaml --workspace w objective.contrastive_weight=0.1 training.seed=1
     """
     from retort.config import load_experiment
+    config = load_experiment(experiment, overrides or ())
+    place = _open(workspace)
     from retort.distill.trainer import distil
     from retort.sweep.tracked import log_run
 
-    config = load_experiment(experiment, overrides or ())
-    place = _open(workspace)
     with _progress() as progress:
         done = distil(place, config, progress=progress)
         if not done.reused:
@@ -315,9 +315,10 @@ def evaluate(
     Example: retort evaluate baseline:last --split dev --workspace w
     """
     from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
-    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run, latest_experiment
 
     place = _open(workspace)
+    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run, latest_experiment
+
     with _progress() as progress:
         if run.startswith("baseline:"):
             words = [*(overrides or ()), f"evaluation.engine={engine}"]
@@ -359,11 +360,13 @@ def sweep(
     Example: retort sweep search_spaces/pareto.yaml --workspace w --trials 8
     """
     from retort.sweep.space import load_space
+
+    # Mistakes are told of before Ray and torch are imported, which takes seconds.
+    loaded = load_space(space, overrides or (), trials=trials)
+    place = _open(workspace)
     from retort.sweep.tracked import TrackedSweep
     from retort.sweep.tuner import run_sweep
 
-    loaded = load_space(space, overrides or (), trials=trials)
-    place = _open(workspace)
     listener = TrackedSweep(lambda: _tracker(place), place)
     with _progress() as progress, listener:
         done = run_sweep(place, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)

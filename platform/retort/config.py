@@ -349,8 +349,8 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
             close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known) or 'other keys'}"
-            problems.append(f"{key}: unknown key; {hint}")
+            hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}" if known else ""
+            problems.append(f"{key}: unknown key{hint}")
         elif item["type"] == "union_tag_invalid":
             problems.append(f"{key}: {item['input']!r} is neither settings nor one of the allowed values")
         elif item["type"] == "missing":
