@@ -1,0 +1,98 @@
+"""Penalties against hand arithmetic, sentence-transformers' FLOPS, and any split of a batch."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers.sparse_encoder.losses import FlopsLoss
+from torch import nn
+
+from retort.sparse.regularizers import active_share, expected_flops, flops, l1, mean_activation
+
+QUERIES = torch.tensor([[1.0, 0.0, 2.0], [3.0, 0.5, 0.0]])
+# How eight queries are dealt out: every number is the part that the query falls into.
+SPLITS = st.lists(st.integers(0, 3), min_size=8, max_size=8)
+
+
+def weights(seed):
+    return torch.relu(torch.randn(8, 5, generator=torch.Generator().manual_seed(seed)))
+
+
+def whole_flops(queries):
+    return flops(queries, mean_activation(queries, len(queries)), len(queries))
+
+
+def test_penalties_by_hand():
+    # Means over the two queries: 2, 1/4 and 1.
+    assert l1(QUERIES).tolist() == [3.0, 3.5]
+    assert whole_flops(QUERIES).item() == 4 + 0.0625 + 1
+    assert expected_flops(QUERIES, torch.tensor([0.5, 1.0, 0.25])).tolist() == [1.0, 2.0]
+    assert mean_activation(QUERIES, 2).tolist() == [2.0, 0.25, 1.0]
+    assert active_share(QUERIES, 2).tolist() == [1.0, 0.5, 0.5]
+
+
+def test_flops_prefers_disjoint_terms_at_equal_mass():
+    shared = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+
+    assert whole_flops(torch.eye(2)) == 0.5 < whole_flops(shared) == 1.0
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_flops_is_sentence_transformers_flops_with_its_gradient(seed):
+    queries = weights(seed).requires_grad_()
+    expected = FlopsLoss(nn.Identity()).compute_loss_from_embeddings(queries)
+    found = whole_flops(queries)
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, queries)[0], torch.autograd.grad(expected, queries)[0], atol=1e-6, rtol=1e-5
+    )
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), split=SPLITS)
+def test_the_parts_gradients_are_the_wholes_for_any_split(seed, split):
+    queries = weights(seed)
+    leaf = queries.clone().requires_grad_()
+    leaf.abs().mean(dim=0).square().sum().backward()
+
+    parts = [[row for row, part in enumerate(split) if part == number] for number in range(4)]
+    batch_mean = torch.stack([mean_activation(queries[rows], 8) for rows in parts]).sum(dim=0)
+    pieces = queries.clone().requires_grad_()
+    for rows in parts:
+        value = flops(pieces[rows], batch_mean, 8)
+        torch.testing.assert_close(value.detach(), queries.mean(dim=0).square().sum(), atol=1e-5, rtol=1e-5)
+        value.backward()
+
+    torch.testing.assert_close(pieces.grad, leaf.grad, atol=1e-6, rtol=1e-5)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), split=SPLITS)
+def test_active_share_adds_up_over_parts(seed, split):
+    queries = weights(seed)
+    parts = [[row for row, part in enumerate(split) if part == number] for number in range(4)]
+    added = torch.stack([active_share(queries[rows], 8) for rows in parts]).sum(dim=0)
+
+    torch.testing.assert_close(added, (queries > 0).float().mean(dim=0))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_expected_flops_of_zeros_and_ones_is_the_number_of_multiplications(seed):
+    # Where every active weight is 1, the relaxation and the cost that it relaxes are the same number.
+    queries, passages = (weights(seed) > 0).float(), weights(seed + 1) > 0
+    multiplications = torch.stack([((query > 0) & passages).sum(dim=1).float().mean() for query in queries])
+
+    torch.testing.assert_close(expected_flops(queries, passages.float().mean(dim=0)), multiplications)
+
+
+def test_expected_flops_with_every_entry_in_every_passage_is_l1():
+    torch.testing.assert_close(expected_flops(weights(0), torch.ones(5)), l1(weights(0)))
+
+
+def test_what_a_part_contributes_is_no_part_of_the_graph():
+    queries = weights(0).requires_grad_()
+
+    assert not mean_activation(queries, 8).requires_grad
+    assert not active_share(queries, 8).requires_grad
