@@ -277,6 +277,7 @@ def distill(
     Example: retort distill experiment.yaml --workspace w objective.contrastive_weight=0.1 training.seed=1
     """
     from retort.config import load_experiment
+
     config = load_experiment(experiment, overrides or ())
     place = _open(workspace)
     from retort.distill.trainer import distil
@@ -289,7 +290,7 @@ def distill(
     if as_json:
         from retort.terminal import print_json
 
-        print_json({"run": done.run, "reused": done.reused, "folder": done.folder.path(), **done.record.counts})
+        print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})
         return
     counts = done.record.counts
     last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
@@ -336,13 +337,13 @@ def evaluate(
     if as_json:
         from retort.terminal import print_json
 
-        print_json({"run": run, "split": split, "folder": done.folder.path(), **done.measures})
+        print_json({"run": run, "split": split, "folder": done.folder.url(), **done.measures})
         return
     from retort.report.measures import measures_table
     from retort.terminal import table_console
 
     table_console().print(measures_table(run, split, done.measures))
-    _say(f"run and per-turn measures: {done.folder.path()}")
+    _say(f"run and per-turn measures: {done.folder.url()}")
 
 
 @app.command()
@@ -388,7 +389,7 @@ def _tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     console.print(front_table(done.points, done.objectives, hypervolume=done.hypervolume, reference=done.reference))
     if done.baselines:
         console.print(baselines_table(done.baselines, done.split))
-    _say(f"front: {done.folder.path('front.html')}\n       {done.folder.path('front.png')}")
+    _say(f"front: {done.folder.url('front.html')}\n       {done.folder.url('front.png')}")
     _say(f"all of it as JSON: retort front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
     _say(f"MLflow: retort ui --workspace {workspace}   ({default_tracking_uri(done.folder.workspace)})")
 

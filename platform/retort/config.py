@@ -8,7 +8,7 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
 import yaml
 from pydantic import (
@@ -365,11 +365,19 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
 def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     for part in path:
         found = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        annotation = found.annotation if found is not None else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if found is None:
+            continue  # the tag of a union, or the key of a mapping: the model is what its field holds
+        models = _models_in(found.annotation)
+        if len(models) != 1:
             return []
-        model = annotation
+        (model,) = models
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def validated(model: type[Model], data: object, *, source: str | None = None) -> Model:

@@ -4,7 +4,7 @@
 with 2. Every other ``RetortError`` is something that failed while running: exit code 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 __all__ = ["ConfigError", "DataError", "InputError", "RetortError", "RunError", "WorkspaceError"]
@@ -39,6 +39,14 @@ class ConfigError(InputError):
         self.source = source
         prefix = f"{source}: " if source else ""
         super().__init__("\n".join(f"{prefix}{problem}" for problem in self.problems))
+
+    def __reduce__(self) -> tuple[Callable[..., "ConfigError"], tuple[tuple[str, ...], str | None]]:
+        # Ray carries exceptions between processes; an exception's own pickling would take the message for the problems.
+        return (_config_error, (self.problems, self.source))
+
+
+def _config_error(problems: tuple[str, ...], source: str | None) -> ConfigError:
+    return ConfigError(problems, source=source)
 
 
 class DataError(InputError):

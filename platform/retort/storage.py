@@ -189,6 +189,10 @@ class Folder:
         """Full path of a file in the workspace's own filesystem."""
         return "/".join(part for part in (self.workspace.root, self.name, file) if part)
 
+    def url(self, file: str = "") -> str:
+        """Where a file is, as a user would name it: with the protocol of a remote workspace."""
+        return "/".join(part for part in (self.workspace.url, self.name, file) if part)
+
     def record(self) -> Record | None:
         """The stage's record, or None where the stage is not finished."""
         try:

@@ -19,7 +19,7 @@ import yaml
 
 from retort.config import ExperimentConfig
 from retort.distill.checkpoint import run_stage
-from retort.distill.worker import Curves, train
+from retort.distill.worker import Curves, check_precision, train
 from retort.errors import RetortError, RunError
 from retort.progress import Progress, silent
 from retort.shards.prepare import Prepared, prepare
@@ -60,6 +60,8 @@ def distil(workspace: Workspace, experiment: ExperimentConfig, *, progress: Prog
         InputError: If the configuration or something that it needs is wrong; nothing was started.
         RunError: If training failed.
     """
+    if experiment.training.workers == 0:
+        check_precision(experiment, _device())
     return distil_prepared(workspace, experiment, prepare(workspace, experiment, progress), progress=progress)
 
 
@@ -101,7 +103,7 @@ def distil_prepared(
         if experiment.training.workers == 0:
             started = time.monotonic()
             collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            device = _device()
             student = initial_student(experiment.encoder, collection.tokenizer)
             curves = train(
                 experiment,
@@ -119,6 +121,10 @@ def distil_prepared(
         else:
             _train_on_group(workspace, experiment, prepared, stage.folder, writer, progress)
     return Distilled(name, stage.folder, writer.record, reused=False, student=student)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _json(value: object) -> bytes:

@@ -26,7 +26,7 @@ from retort.sparse.regularizers import mean_activation
 from retort.sparse.schedules import learning_rate_factor
 from retort.storage import Folder
 
-__all__ = ["Curves", "set_dropout", "train"]
+__all__ = ["Curves", "check_precision", "set_dropout", "train"]
 
 STATE = "state.pt"
 STATE_SECONDS = 60.0  # shorter trainings are started again sooner than a state is worth its writing
@@ -57,12 +57,17 @@ def set_dropout(student: nn.Module, probability: float | None) -> None:
                 setattr(module, name, probability)
 
 
+def check_precision(config: ExperimentConfig, device: torch.device) -> None:
+    """Raise ``ConfigError`` if the device cannot train in the precision asked for."""
+    if config.training.precision == "fp16" and device.type == "cpu":
+        raise ConfigError(["training.precision: fp16 needs a GPU; use bf16 or fp32 here"])
+
+
 def _autocast(config: ExperimentConfig, device: torch.device) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    check_precision(config, device)
     precision = config.training.precision
     if precision == "fp32":
         return contextlib.nullcontext
-    if precision == "fp16" and device.type == "cpu":
-        raise ConfigError(["training.precision: fp16 needs a GPU; use bf16 or fp32 here"])
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     return lambda: torch.autocast(device.type, dtype=dtype)
 
@@ -77,6 +82,7 @@ def train(
     rank: int = 0,
     world: int = 1,
     state_folder: Folder | None = None,
+    state_seconds: float = STATE_SECONDS,
     progress: Progress,
 ) -> Curves:
     """Distil a student in place.
@@ -89,7 +95,8 @@ def train(
         device: Where it is trained.
         rank: This worker's place among ``world``; the process group stands already where world is above 1.
         world: Number of workers.
-        state_folder: Where a state is written every minute, and read from to resume; None: neither.
+        state_folder: Where a state is written now and then, and read from to resume; None: neither.
+        state_seconds: At least so much time lies between two states.
         progress: Told of every step, on rank 0.
 
     Returns:
@@ -155,7 +162,7 @@ def train(
         curves.rows.append(row)
         if rank == 0:
             progress("training", step + 1, total_steps, f"loss {row[0]:.3f}, L0 {row[4]:.0f}")
-            if state_folder is not None and time.monotonic() - saved > STATE_SECONDS:
+            if state_folder is not None and time.monotonic() - saved >= state_seconds:
                 _save(state_folder, step + 1, student, optimizer, scaler, curves)
                 saved = time.monotonic()
     student.eval()
@@ -198,22 +205,27 @@ def _backward(
         def sum_over_parts(tensor: Tensor) -> Tensor:
             return mean
 
+    def encode(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        # Only the encoder is cast: scores and softmaxes need float32.
+        with autocast():
+            queries: Tensor = model(input_ids, attention_mask)
+        return queries
+
     values = torch.zeros(len(CURVES), device=share.device)
     for number, batch in enumerate(parts):
         seed_dropout(number)
         last = number == len(parts) - 1
         waits = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else contextlib.nullcontext()
         with waits:
-            with autocast():
-                loss, part = batch_loss(
-                    model,
-                    batch,
-                    config,
-                    step=step,
-                    total_steps=total_steps,
-                    passage_share=share,
-                    sum_over_parts=sum_over_parts,
-                )
+            loss, part = batch_loss(
+                encode,
+                batch,
+                config,
+                step=step,
+                total_steps=total_steps,
+                passage_share=share,
+                sum_over_parts=sum_over_parts,
+            )
             # DDP averages gradients over workers; the batch's gradient is their sum.
             scaler.scale(loss * world).backward()
         values += part

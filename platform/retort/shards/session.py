@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from retort.identity import canonical_json
 
@@ -73,12 +73,11 @@ def _quiet_ray_data() -> Iterator[None]:
         logger.setLevel(level)
 
 
-_instances: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+Unit = dict[str, Any]
+_instances: dict[str, Callable[[Unit], Unit]] = {}
 
 
-def _call(
-    batch: dict[str, Any], work: type[Callable[[dict[str, Any]], dict[str, Any]]], arguments: dict[str, Any]
-) -> dict[str, Any]:
+def _call(batch: Unit, work: Callable[..., Callable[[Unit], Unit]], arguments: dict[str, Any]) -> Unit:
     # Ray's processes run one task after the other: what an instance has opened is kept for the next unit.
     key = f"{work.__module__}.{work.__qualname__} {canonical_json(arguments)}"
     if key not in _instances:
@@ -89,11 +88,11 @@ def _call(
 
 
 def map_units(
-    units: list[dict[str, Any]],
-    work: type[Callable[[dict[str, Any]], dict[str, Any]]],
+    units: list[Unit],
+    work: Callable[..., Callable[[Unit], Unit]],
     arguments: dict[str, Any],
     *,
-    on_result: Callable[[dict[str, Any]], None],
+    on_result: Callable[[Unit], None],
 ) -> None:
     """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
 
@@ -114,7 +113,7 @@ def map_units(
 
     with _quiet_ray_data():
         dataset = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
-            _call,
+            cast(Any, _call),  # Ray's own type knows no further arguments
             fn_kwargs={"work": work, "arguments": arguments},
             batch_size=1,
             num_cpus=1,

@@ -37,7 +37,8 @@ def bm25_impacts(
     r"""BM25 weight of every term of every passage.
 
     .. math::
-        \log\left(1 + \frac{N - df + 0.5}{df + 0.5}\right) \cdot \frac{tf \, (k_1 + 1)}{tf + k_1 (1 - b + b \, |d| / \overline{|d|})}
+        \log\left(1 + \frac{N - df + 0.5}{df + 0.5}\right)
+        \cdot \frac{tf \, (k_1 + 1)}{tf + k_1 (1 - b + b \, |d| / \overline{|d|})}
 
     Args:
         counts: (N, V) term counts of some passages; a passage's length is the sum of its counts.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from retort.config import EncoderConfig
@@ -61,8 +61,8 @@ def _without_noise(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             transformers_logging.enable_progress_bar()
 
 
-def _body(directory: Path, *, layers: int | None, max_tokens: int) -> PreTrainedModel:
-    settings = AutoConfig.from_pretrained(directory)
+def _model_settings(directory: Path, *, layers: int | None, max_tokens: int) -> PretrainedConfig:
+    settings: PretrainedConfig = AutoConfig.from_pretrained(directory)
     if layers is not None:
         if layers > settings.num_hidden_layers:
             raise ConfigError([f"encoder.layers: {layers} asked for, the model has {settings.num_hidden_layers}"])
@@ -71,6 +71,11 @@ def _body(directory: Path, *, layers: int | None, max_tokens: int) -> PreTrained
         raise ConfigError(
             [f"encoder: {max_tokens} tokens asked for, the model reads up to {settings.max_position_embeddings}"]
         )
+    return settings
+
+
+def _body(directory: Path, *, layers: int | None, max_tokens: int) -> PreTrainedModel:
+    settings = _model_settings(directory, layers=layers, max_tokens=max_tokens)
     extra = {"add_pooling_layer": False} if settings.model_type in {"bert", "roberta"} else {}
     body: PreTrainedModel = _without_noise(
         AutoModel.from_pretrained, directory, config=settings, dtype=torch.float32, **extra
@@ -111,9 +116,7 @@ def initial_student(config: EncoderConfig, tokenizer: Tokenizer) -> QueryEncoder
     if config.model == "minilm":
         body = _body(directory, layers=config.layers, max_tokens=longest)
         return SpladeEncoder(masked_lm_over_body(body, bias=MINILM_BIAS))  # type: ignore[arg-type]
-    settings = AutoConfig.from_pretrained(directory)
-    if config.layers is not None:
-        settings.num_hidden_layers = config.layers
+    settings = _model_settings(directory, layers=config.layers, max_tokens=longest)
     return SpladeEncoder(
         _without_noise(AutoModelForMaskedLM.from_pretrained, directory, config=settings, dtype=torch.float32)
     )

@@ -3,6 +3,7 @@
 Shapes: B queries, U passages in the pool, V vocabulary entries.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +30,17 @@ class PassagePool:
 
 
 def _csr(matrix: Any, device: torch.device) -> Tensor:
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr).long(),
-        torch.from_numpy(matrix.indices).long(),
-        torch.from_numpy(matrix.data),
-        size=matrix.shape,
-        device=device,
-        check_invariants=False,
-    )
+    with warnings.catch_warnings():
+        # torch says once per process that CSR is in beta; of it, only the product with a dense matrix is used here.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state", category=UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr).long(),
+            torch.from_numpy(matrix.indices).long(),
+            torch.from_numpy(matrix.data),
+            size=matrix.shape,
+            device=device,
+            check_invariants=False,
+        )
 
 
 class _PoolScores(torch.autograd.Function):

@@ -5,8 +5,10 @@ is logged when its trial has ended: a killed driver leaves no child RUNNING, and
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -143,8 +145,11 @@ class TrackedSweep(Listener):
         self.parent.log_measures(
             {"hypervolume": sweep.hypervolume, "front": len(sweep.front), "failed": len(sweep.failed)}
         )
-        for name in (RESULT, PNG, HTML):
-            self.parent.log_artifact(sweep.folder.local(name) if self.workspace.is_local else sweep.folder.path(name))
+        with tempfile.TemporaryDirectory() as temporary:
+            for name in (RESULT, PNG, HTML):
+                path = Path(temporary, name)
+                path.write_bytes(sweep.folder.read_bytes(name))
+                self.parent.log_artifact(path)
         self.parent.set_note(_note(sweep))
         self.parent.end("FINISHED")
 

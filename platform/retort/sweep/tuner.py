@@ -6,10 +6,8 @@ Optuna's study is built again from the trials' own files, not from Tune's state.
 """
 
 import json
-import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -238,8 +236,9 @@ def _search(
         ),
     )
     tuner.fit()
-    if workspace.is_local:
-        shutil.rmtree(Path(storage, name), ignore_errors=True)
+    leftovers = f"{workspace.root}/.ray_tune/{name}"
+    if workspace.fs.exists(leftovers):
+        workspace.fs.rm(leftovers, recursive=True)
 
 
 class _Follower(tune.Callback):
