@@ -44,14 +44,14 @@ Overrides = Annotated[
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    import click
-
     try:
         result = app(args=None if argv is None else list(argv), standalone_mode=False, prog_name="retort")
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        # typer carries a click of its own, whose errors are no click.ClickException. Without a command it is the help.
+        text = error.format_message()
+        sys.stderr.write(f"{text}\n" if "\n" in text else f"error: {text} See --help.\n")
         return 2
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted; what was finished is kept\n")
         return 130
     except InputError as error:
@@ -319,6 +319,7 @@ def evaluate(
 
     place = _open(workspace)
     from retort.retrieval.evaluate import evaluate_baseline, evaluate_run, latest_experiment
+    from retort.retrieval.students import find_run
 
     with _progress() as progress:
         if run.startswith("baseline:"):
@@ -326,8 +327,9 @@ def evaluate(
             config = load_experiment(experiment, words) if experiment else latest_experiment(place, words)
             done = evaluate_baseline(place, run, config, split=split, progress=progress)
         else:
-            own = {"evaluation": {"engine": engine}}
-            data = with_overrides(own, parse_overrides(overrides or ()))
+            # As deep as its experiment says, like the baselines beside it.
+            own = find_run(place, run).read_json("experiment.json")["evaluation"] | {"engine": engine}
+            data = with_overrides({"evaluation": own}, parse_overrides(overrides or ()))
             settings = validated(EvaluationConfig, data.pop("evaluation"), source="command line")
             if data:
                 raise InputError(

@@ -86,7 +86,9 @@ def saved_masked_lm(
         with torch.no_grad():
             for parameter in model.parameters():
                 # Far from the initial near-zero weights, so that logits differ from one another by more than a rounding.
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+                parameter.add_(
+                    0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+                )
         model.save_pretrained(directory)
         for file in tokenizer.directory.iterdir():
             (directory / file.name).write_bytes(file.read_bytes())

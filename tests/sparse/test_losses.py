@@ -214,6 +214,4 @@ def test_info_nce_is_sentence_transformers_ranking_loss_over_a_batch(temperature
 
 def test_info_nce_names_the_shapes_when_they_do_not_fit():
     with pytest.raises(ValueError, match=r"got \(2, 3\), \(2, 4\) and \(2,\)"):
-        info_nce(
-            torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), negatives=torch.zeros(2, 4, dtype=torch.bool)
-        )
+        info_nce(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), negatives=torch.zeros(2, 4, dtype=torch.bool))

@@ -89,7 +89,4 @@ def test_the_generator_is_the_same_on_every_machine():
     # Pinned: a run that is continued elsewhere draws what it would have drawn here.
     generator = turn_generator(1, 2, "topiocqa_3_4")
 
-    assert generator.integers(0, 1000, size=5).tolist() == PINNED
-
-
-PINNED = [0, 0, 0, 0, 0]
+    assert generator.integers(0, 1000, size=5).tolist() == [471, 881, 723, 55, 881]

@@ -1,5 +1,7 @@
 """Schedules at their corners, by hand, and as monotone functions of the step."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_ramps_reach_one_after_their_share_of_the_steps(kind, expected):
 def test_ramps_rise_within_zero_and_one_and_end_at_one(total, fraction, kind):
     factors = [ramp(step, total_steps=total, fraction=fraction, kind=kind) for step in range(total)]
 
-    assert all(0 < low <= high <= 1 for low, high in zip(factors, factors[1:], strict=False))
+    assert all(0 < low <= high <= 1 for low, high in itertools.pairwise(factors))
     assert factors[-1] == pytest.approx(1)
 
 

@@ -26,9 +26,7 @@ def test_scores_by_hand():
 
 
 @settings(deadline=None)
-@given(
-    seed=st.integers(0, 10_000), queries=st.integers(1, 4), passages=st.integers(1, 6), vocabulary=st.integers(1, 9)
-)
+@given(seed=st.integers(0, 10_000), queries=st.integers(1, 4), passages=st.integers(1, 6), vocabulary=st.integers(1, 9))
 def test_scores_and_gradients_are_a_dense_products(seed, queries, passages, vocabulary):
     generator = torch.Generator().manual_seed(seed)
     asked, pool = random_weights(generator, queries, vocabulary), random_weights(generator, passages, vocabulary)

@@ -66,7 +66,9 @@ def test_search_is_brute_force_however_the_collection_is_cut(queries, parts, k, 
 
 
 def test_a_query_by_hand():
-    passages = PartedVectors([SparseVectors.from_dense([[1, 0, 2], [0, 3, 0]]), SparseVectors.from_dense([[2, 0, 1.5]])])
+    passages = PartedVectors(
+        [SparseVectors.from_dense([[1, 0, 2], [0, 3, 0]]), SparseVectors.from_dense([[2, 0, 1.5]])]
+    )
     queries = SparseVectors.from_dense([[1, 0, 2], [0, 0, 0]])
     found, nothing = ExactIndex(passages, tie_order(["a", "b", "c"])).search(queries, 10)
 

@@ -1,6 +1,7 @@
 """TREC runs and qrels: ``qid Q0 docid rank score tag``, ``qid 0 docid relevance``."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -52,6 +53,8 @@ def read_trec_run(text: str, *, source: str) -> dict[str, dict[str, float]]:
             value = float(score)
         except ValueError as error:
             raise DataError(f"the score {score!r} is no number", path=source, line=number) from error
+        if math.isnan(value):
+            raise DataError(f"the score {score!r} is no number", path=source, line=number)
         scores = run.setdefault(query_id, {})
         if doc_id in scores:
             raise DataError(f"passage {doc_id} is there twice for turn {query_id}", path=source, line=number)

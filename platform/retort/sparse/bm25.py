@@ -51,8 +51,8 @@ def bm25_impacts(
     Returns:
         (N, V), on the same entries as ``counts``.
     """
+    # For an empty row reduceat yields the next row's first value, which no entry reads.
     lengths = np.add.reduceat(np.append(counts.values, np.float32(0)), counts.indptr[:-1]).astype(np.float64)
-    lengths[np.diff(counts.indptr) == 0] = 0.0  # reduceat yields the next row's first value for an empty row
     idf = np.log1p((passages - document_frequency + 0.5) / (document_frequency + 0.5))
     normaliser = k1 * (1.0 - b + b * lengths / mean_length)
     tf = counts.values.astype(np.float64)

@@ -43,6 +43,7 @@ QueryEncoder = LexicalStudent | SpladeEncoder
 CHECKPOINT_FOLDER = "checkpoint"  # of a run
 CHECKPOINT = "retort.json"
 HEAD = "head.safetensors"
+ROBERTA_LIKE = ("roberta", "xlm-roberta", "camembert", "longformer")
 # A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
 MINILM_BIAS = -6.0
 
@@ -67,10 +68,11 @@ def _model_settings(directory: Path, *, layers: int | None, max_tokens: int) -> 
         if layers > settings.num_hidden_layers:
             raise ConfigError([f"encoder.layers: {layers} asked for, the model has {settings.num_hidden_layers}"])
         settings.num_hidden_layers = layers
-    if max_tokens > getattr(settings, "max_position_embeddings", max_tokens):
-        raise ConfigError(
-            [f"encoder: {max_tokens} tokens asked for, the model reads up to {settings.max_position_embeddings}"]
-        )
+    readable = getattr(settings, "max_position_embeddings", max_tokens)
+    if settings.model_type in ROBERTA_LIKE:
+        readable -= settings.pad_token_id + 1  # their positions begin behind the padding's
+    if max_tokens > readable:
+        raise ConfigError([f"encoder: {max_tokens} tokens asked for, the model reads up to {readable}"])
     return settings
 
 
@@ -179,7 +181,7 @@ def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
     tokenizer = Tokenizer(directory)
     student: QueryEncoder
     if family == "lexical":
-        body = _without_noise(AutoModel.from_pretrained, directory, dtype=torch.float32)
+        body = _body(directory, layers=None, max_tokens=0)
         student = LexicalStudent(
             body, special_ids=tokenizer.special_ids.tolist(), vocabulary_size=tokenizer.vocabulary_size
         )

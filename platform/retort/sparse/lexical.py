@@ -58,7 +58,7 @@ class LexicalStudent(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(TINY_SEED)
             body = BertModel(config, add_pooling_layer=False)
-        return cls(body, special_ids=special_ids, vocabulary_size=vocabulary_size)
+            return cls(body, special_ids=special_ids, vocabulary_size=vocabulary_size)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, L) input ids and mask -> (B, V) weights, float32."""

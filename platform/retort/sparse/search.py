@@ -108,7 +108,13 @@ class ExactIndex:
 
 
 def merge_rankings(rankings: Sequence[Ranking], places: Int64, k: int) -> Ranking:
-    """The k best of several rankings over disjoint passages, as one index over all of them would give."""
+    """The k best of several rankings over disjoint passages, as one index over all of them would give.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not rankings:
+        raise ValueError("there is no ranking to merge")
     rows = np.concatenate([ranking.rows for ranking in rankings])
     scores = np.concatenate([ranking.scores for ranking in rankings])
     return _best(scores, rows, places, k)

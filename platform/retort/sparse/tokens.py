@@ -46,6 +46,8 @@ class Tokenizer:
         self.cls_id = self._special(names, "cls_token", ("[CLS]", "<s>"))
         self.sep_id = self._special(names, "sep_token", ("[SEP]", "</s>"))
         self.pad_id = self._special(names, "pad_token", ("[PAD]", "<pad>"))
+        unknown = self._tokenizer.token_to_id("[UNK]")
+        self.unk_id: int | None = self._tokenizer.token_to_id("<unk>") if unknown is None else unknown
         added = self._tokenizer.get_added_tokens_decoder()
         self.special_ids = np.array(sorted(i for i, token in added.items() if token.special), dtype=np.int32)
         if not len(self.special_ids):
@@ -67,12 +69,18 @@ class Tokenizer:
         """The word piece of a vocabulary entry."""
         return str(self._tokenizer.id_to_token(index))
 
-    def pieces(self, texts: Sequence[str], *, max_tokens: int | None = None) -> list[Int32]:
-        """Word pieces of each text, without special tokens, cut after ``max_tokens``."""
+    def pieces(self, texts: Sequence[str], *, max_tokens: int | None = None, keep_unknown: bool = False) -> list[Int32]:
+        """Word pieces of each text, without special tokens, cut after ``max_tokens``.
+
+        The token of unknown words says nothing as a term and is dropped, but a model that reads the text expects it:
+        ``keep_unknown``.
+        """
+        dropped = self.special_ids[self.special_ids != self.unk_id] if keep_unknown else self.special_ids
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         result = []
         for encoding in encodings:
-            ids = self.without_special(np.asarray(encoding.ids, dtype=np.int32))
+            ids = np.asarray(encoding.ids, dtype=np.int32)
+            ids = ids[~np.isin(ids, dropped)]
             result.append(ids if max_tokens is None else ids[:max_tokens])
         return result
 
@@ -98,7 +106,7 @@ class Tokenizer:
             order: Whether the question comes first and the history follows newest first, or everything as it was said.
             max_tokens: Budget, the special tokens included.
         """
-        segments = self.pieces([question, *history])
+        segments = self.pieces([question, *history], keep_unknown=True)
         room = max_tokens - 2
         body = [segments[0][:room]]
         room -= len(body[0])
@@ -135,9 +143,15 @@ def build_word_tokenizer(texts: Iterable[str], *, vocabulary_size: int, director
     normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
     splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
     words: Counter[str] = Counter()
+    letters: Counter[str] = Counter()
     for text in texts:
         words.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    characters = sorted({character for word in words for character in word})
+    for word, count in words.items():
+        for character in word:
+            letters[character] += count
+    # Each takes two entries, at a word's beginning and inside it; half of the vocabulary is left to words.
+    frequent = sorted(letters, key=lambda character: (-letters[character], character))
+    characters = sorted(frequent[: (vocabulary_size - len(SPECIAL_TOKENS)) // 4])
     vocabulary: dict[str, int] = {}
     for token in [*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters)]:
         vocabulary.setdefault(token, len(vocabulary))

@@ -1,21 +1,12 @@
-"""The workspace: one folder, local or on an object store, in which every stage writes a folder of its own.
-
-``record.json``, written last, is the commit: a stage's folder without it is leftovers. Every file is written aside and
-renamed (object stores put whole objects), so a part that is there is complete, and an interrupted stage that starts again
-keeps the parts that it had finished. The record names each file with its checksum; files that it does not name do not
-exist for a reader. Stages in one local workspace exclude each other by a lock per folder.
-"""
+"""Workspaces, their folders, and the writing of a stage into one of them."""
 
 import contextlib
-import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
@@ -26,66 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retort.errors import RunError, WorkspaceError
+from retort.errors import WorkspaceError
 from retort.identity import fingerprint as stage_fingerprint
 from retort.identity import stream_digest
+from retort.storage.files import cached, cached_tree, write_all, write_aside, write_object
+from retort.storage.record import RECORD, FileEntry, Record, library_versions
 
-__all__ = ["FileEntry", "Folder", "Record", "Stage", "StageWriter", "Workspace"]
+__all__ = ["Folder", "Stage", "StageWriter", "Workspace"]
 
-RECORD: Final = "record.json"
 MARKER: Final = "workspace.json"
 FORMAT: Final = 1
-LIBRARIES: Final = ("retort", "numpy", "pyarrow", "ray", "tokenizers", "torch", "transformers")
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file of a stage: name inside the folder, SHA-256, size in bytes, rows where it has rows."""
-
-    name: str
-    sha256: str
-    bytes: int
-    rows: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a finished stage says of itself; see ``record.json`` in its folder."""
-
-    stage: str
-    version: int
-    fingerprint: str
-    config: dict[str, Any]
-    inputs: dict[str, str]
-    counts: dict[str, Any]
-    files: tuple[FileEntry, ...]
-    seconds: float
-    created: str
-    libraries: dict[str, str] = field(default_factory=dict)
-
-    def names(self, suffix: str = "", prefix: str = "") -> list[str]:
-        """Names of the stage's files with this ending and beginning, sorted."""
-        return sorted(f.name for f in self.files if f.name.endswith(suffix) and f.name.startswith(prefix))
-
-    def to_json(self) -> str:
-        """The record as readable JSON."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "Record":
-        """Read a record; keys that later versions add are ignored."""
-        data = json.loads(text)
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        known["files"] = tuple(FileEntry(**entry) for entry in data["files"])
-        return cls(**known)
-
-
-def _library_versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[library] = importlib.metadata.version(library)
-    return found
 
 
 class Workspace:
@@ -116,9 +57,9 @@ class Workspace:
                 )
         elif create:
             if self.is_local:
-                if os.path.isfile(self.root):
+                if Path(self.root).is_file():
                     raise WorkspaceError(f"workspace {url} is a file; name a folder")
-                os.makedirs(self.root, exist_ok=True)
+                Path(self.root).mkdir(parents=True, exist_ok=True)
             self.folder("").write_bytes(MARKER, json.dumps({"format": FORMAT}).encode())
         else:
             raise WorkspaceError(
@@ -220,29 +161,15 @@ class Folder:
 
     def write(self, file: str, writer: Callable[[BinaryIO], None], *, rows: int | None = None) -> FileEntry:
         """Write one file atomically through ``writer``, which gets a binary stream; returns its entry."""
-        path = self.path(file)
         if not self.workspace.is_local:
-            # Objects appear whole or not at all when the stream is closed without an error.
-            with self.workspace.fs.open(path, "wb") as remote:
-                hashing = _HashingStream(remote)
-                writer(hashing)  # type: ignore[arg-type]
-            return FileEntry(file, hashing.digest.hexdigest(), hashing.size, rows)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with aside.open("wb") as stream:
-                writer(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(aside, target)
-        finally:
-            aside.unlink(missing_ok=True)
+            digest, size = write_object(self.workspace.fs, self.path(file), writer)
+            return FileEntry(file, digest, size, rows)
+        write_aside(Path(self.path(file)), writer)
         return self.entry(file, rows=rows)
 
     def write_bytes(self, file: str, content: bytes) -> FileEntry:
         """Write bytes atomically."""
-        return self.write(file, lambda stream: _write_all(stream, content))
+        return self.write(file, lambda stream: write_all(stream, content))
 
     def write_array(self, file: str, array: np.ndarray) -> FileEntry:
         """Write one numpy array as ``.npy`` (memory-mappable), atomically."""
@@ -334,7 +261,7 @@ class Folder:
                 files=tuple(sorted(writer.entries.values(), key=lambda entry: entry.name)),
                 seconds=round(time.monotonic() - started, 3),
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
-                libraries=_library_versions(),
+                libraries=library_versions(),
             )
             self._remove_unrecorded(set(writer.entries))
             self.write_bytes(RECORD, finished.to_json().encode())
@@ -368,39 +295,15 @@ class Folder:
         if self.workspace.is_local:
             return Path(self.path(file))
         record = self.require("the stage is not finished")
-        entry = next(e for e in record.files if e.name == file)
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "retort", entry.sha256[:2], entry.sha256)
-        # The name stays visible: tokenisers and models look for files by name.
-        target = cache / PurePosixPath(file).name
-        if not target.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            aside = cache / f".{uuid.uuid4().hex[:8]}.tmp"
-            self.workspace.fs.get_file(self.path(file), str(aside))
-            with aside.open("rb") as stream:
-                digest = stream_digest(stream)
-            if digest != entry.sha256:
-                aside.unlink()
-                raise RunError(f"{self.path(file)} has checksum {digest[:12]}, recorded was {entry.sha256[:12]}")
-            os.replace(aside, target)
-        return target
+        return cached(self.workspace.fs, self.path(file), next(e for e in record.files if e.name == file))
 
-    def local_tree(self, prefix: str, *, destination: Path | None = None) -> Path:
+    def local_tree(self, prefix: str) -> Path:
         """A local folder with all recorded files below ``prefix`` (for libraries that want a directory)."""
         if self.workspace.is_local:
             return Path(self.path(prefix))
-        record = self.require("the stage is not finished")
-        names = record.names(prefix=f"{prefix}/")
-        digest = hashlib.sha256("".join(e.sha256 for e in record.files if e.name in names).encode()).hexdigest()
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "retort", "trees")
-        target = destination if destination is not None else base / digest
-        for name in names:
-            copy = target / name.removeprefix(f"{prefix}/")
-            if not copy.exists():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                aside = copy.with_name(f".{copy.name}.{uuid.uuid4().hex[:8]}.tmp")
-                shutil.copyfile(self.local(name), aside)
-                os.replace(aside, copy)
-        return target
+        entries = [e for e in self.require("the stage is not finished").files if e.name.startswith(f"{prefix}/")]
+        files = {e.name.removeprefix(f"{prefix}/"): self.local(e.name) for e in entries}
+        return cached_tree(files, [e.sha256 for e in entries])
 
     def read_array(self, file: str, *, mapped: bool = True) -> np.ndarray:
         """A ``.npy`` file, memory-mapped unless ``mapped`` is False."""
@@ -451,39 +354,3 @@ class StageWriter:
         """The committed record; only after the writing block has ended."""
         assert self.committed is not None, "the stage is not committed yet"
         return self.committed
-
-
-class _HashingStream:
-    """A write-only stream that hashes and counts what passes through to an object store."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.digest = hashlib.sha256()
-        self.size = 0
-        self.closed = False
-
-    def write(self, content: bytes) -> int:
-        view = memoryview(content).cast("B")
-        self.digest.update(view)
-        self.size += view.nbytes
-        self.stream.write(bytes(view))
-        return view.nbytes
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-
-def _write_all(stream: BinaryIO, content: bytes) -> None:
-    stream.write(content)

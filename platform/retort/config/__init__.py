@@ -1,0 +1,53 @@
+"""Every setting of an experiment and of a search space, with its default, unit and bounds. No other module holds a default.
+
+The models are frozen and refuse unknown keys, so that a misspelled key fails before anything is started; all problems are
+reported at once. YAML holds plain values: numbers such as ``1e-5``, which PyYAML reads as text, are converted here.
+Hardware, worker counts and paths are no part of a run's identity: see ``ExperimentConfig.training_identity``.
+
+- ``base``: what all settings have in common; names.
+- ``experiment``: an experiment's sections; the generated corpus.
+- ``search_space``: what a sweep searches.
+- ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
+"""
+
+from retort.config.base import checked_name, validated
+from retort.config.experiment import (
+    ContextConfig,
+    CorpusConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    HoldoutConfig,
+    ObjectiveConfig,
+    RegularizationConfig,
+    SamplingConfig,
+    SyntheticConfig,
+    TeacherConfig,
+    TrainingConfig,
+)
+from retort.config.reading import experiment_from, load_experiment, parse_overrides, read_yaml, with_overrides
+from retort.config.search_space import Range, SearchSpaceConfig
+
+__all__ = [
+    "ContextConfig",
+    "CorpusConfig",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "HoldoutConfig",
+    "ObjectiveConfig",
+    "Range",
+    "RegularizationConfig",
+    "SamplingConfig",
+    "SearchSpaceConfig",
+    "SyntheticConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+    "checked_name",
+    "experiment_from",
+    "load_experiment",
+    "parse_overrides",
+    "read_yaml",
+    "validated",
+    "with_overrides",
+]

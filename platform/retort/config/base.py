@@ -1,0 +1,99 @@
+"""What all settings have in common: frozen models, names, and how everything that is wrong is told at once."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from retort.errors import ConfigError
+
+__all__ = ["Name", "Settings", "checked_name", "kind_of_value", "validated"]
+
+Model = TypeVar("Model", bound=BaseModel)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+
+class Settings(BaseModel):
+    """Frozen, unknown keys refused, no infinities."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
+
+
+def kind_of_value(value: object) -> str:
+    """Tells pydantic which member of a union was meant, so that only that member's problems are reported."""
+    if isinstance(value, Mapping | BaseModel):
+        return "(settings)"
+    return "(choices)" if isinstance(value, list | tuple) else "(name)"
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    problems = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("("))
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(model, item["loc"][:-1])
+            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}" if known else ""
+            problems.append(f"{key}: unknown key{hint}")
+        elif item["type"] == "union_tag_invalid":
+            problems.append(f"{key}: {item['input']!r} is neither settings nor one of the allowed values")
+        elif item["type"] == "missing":
+            problems.append(f"{key}: is missing")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            got = "" if item["type"] == "value_error" else f", got {item['input']!r}"
+            problems.append(f"{key}: {message}{got}" if key else message)
+    return problems
+
+
+def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    for part in path:
+        found = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        if found is None:
+            continue  # the tag of a union, or the key of a mapping: the model is what its field holds
+        models = _models_in(found.annotation)
+        if len(models) != 1:
+            return []
+        (model,) = models
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def validated(model: type[Model], data: object, *, source: str | None = None) -> Model:
+    """Build a settings model from plain data.
+
+    Raises:
+        ConfigError: With every problem of ``data``, one line each.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError([f"expected settings as key: value, got {type(data).__name__}"], source=source)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_problems(error, model), source=source) from error
+
+
+def checked_name(value: str, what: str) -> str:
+    """A name that becomes a folder of the workspace: a split, a teacher.
+
+    Raises:
+        ConfigError: If it is no plain name; the message begins with ``what``.
+    """
+    try:
+        return TypeAdapter(Name).validate_python(value)
+    except ValidationError as error:
+        allowed = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 characters"
+        raise ConfigError([f"{what}: {value!r} is no name; use {allowed}"]) from error

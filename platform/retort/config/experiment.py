@@ -1,0 +1,231 @@
+"""An experiment's settings, section by section, and those of the generated corpus."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+
+from retort.config.base import Name, Settings, kind_of_value
+
+__all__ = [
+    "ContextConfig",
+    "CorpusConfig",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "HoldoutConfig",
+    "ObjectiveConfig",
+    "RegularizationConfig",
+    "SamplingConfig",
+    "SyntheticConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+]
+
+
+class HoldoutConfig(Settings):
+    """A share of the training conversations, kept out of training and used to choose on."""
+
+    share: float = Field(default=0.15, gt=0, lt=1, description="of the training conversations")
+    seed: int = Field(default=0, ge=0)
+
+
+class SyntheticConfig(Settings):
+    """Size of the generated corpus; 520 entities make about 4,000 passages."""
+
+    conversations: PositiveInt = Field(default=240, description="training conversations, about 6 turns each")
+    dev_conversations: PositiveInt = 60
+    entities: int = Field(default=520, ge=40, description="fewer would leave nothing to confuse an entity with")
+    seed: int = Field(default=0, ge=0)
+
+
+class CorpusConfig(Settings):
+    """Which turns are trained on, chosen on and reported on: three different sets."""
+
+    train: Name = "train"
+    validation: (
+        Annotated[
+            Annotated[HoldoutConfig, Tag("(settings)")] | Annotated[Name, Tag("(name)")], Discriminator(kind_of_value)
+        ]
+        | None
+    ) = Field(
+        default=HoldoutConfig(),
+        alias="validate",
+        description="a share of the training conversations, a named split, or null: train on every conversation",
+    )
+    evaluate: Name | None = Field(default="dev", description="split that the chosen points are reported on")
+
+
+class ContextConfig(Settings):
+    """How a turn becomes the student's text; the current question is always in it."""
+
+    order: Literal["newest_first", "oldest_first"] = Field(
+        default="newest_first", description="the question first and the newest message next (DiSCo), or as it was said"
+    )
+    answers: bool = Field(default=True, description="the agent's messages are part of the context")
+    last_turns: PositiveInt | None = Field(default=None, description="only so many earlier turns; null: all")
+
+
+class EncoderConfig(Settings):
+    """The frozen passage encoder and the student that starts from it (design: two families)."""
+
+    family: Literal["lexical", "splade"] = "lexical"
+    model: str = Field(default="tiny", min_length=1, description="tiny, minilm, a hub id, or a local path")
+    layers: PositiveInt | None = Field(default=None, description="use only the lowest layers of the body; null: all")
+    query_tokens: int = Field(default=128, ge=4, le=8192, description="budget of the context, special tokens included")
+    rewrite_tokens: int = Field(default=128, ge=4, le=8192, description="budget of a rewrite, special tokens included")
+    passage_tokens: int = Field(default=400, ge=4, le=8192, description="word pieces of a passage that are indexed")
+    score_scale: float = Field(
+        default=0.125,
+        gt=0,
+        description="factor on every score before a softmax; 1.0 by default for the splade family",
+    )
+    k1: float = Field(default=0.9, ge=0, description="BM25 term frequency saturation (lexical)")
+    b: float = Field(default=0.4, ge=0, le=1, description="BM25 length normalisation (lexical)")
+    rewrite_terms: Literal["set", "counts"] = Field(
+        default="set", description="a rewrite's word pieces count once, or as often as they occur (lexical)"
+    )
+    vocabulary_size: int = Field(default=16_384, ge=128, description="upper bound for the vocabulary of model tiny")
+    hidden_size: int = Field(default=64, ge=8, description="width of model tiny, a multiple of its 4 attention heads")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scale_follows_the_family(cls, data: object) -> object:
+        # SPLADE's scores are trained for a softmax as they are; BM25's are not (perplexity 1.3 unscaled).
+        if isinstance(data, Mapping) and data.get("family") == "splade" and "score_scale" not in data:
+            return {**data, "score_scale": 1.0}
+        return data
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.hidden_size % 4:
+            raise ValueError(f"hidden_size must be a multiple of 4, got {self.hidden_size}")
+        return self
+
+
+class TeacherConfig(Settings):
+    """Whose rewrites are distilled."""
+
+    names: tuple[Name, ...] = Field(default=("synthetic",), min_length=1, description="teachers in the workspace")
+    top_k: int = Field(default=1000, ge=2, le=100_000, description="passages kept of each rewrite's ranking")
+    fusion: Literal["mean"] = Field(
+        default="mean", description="several teachers: mean over those that have the passage"
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"names holds a teacher twice: {list(self.names)}")
+        return self
+
+
+class SamplingConfig(Settings):
+    """Which passages of the teacher's ranking the divergence is taken over, beside the positive."""
+
+    strategy: Literal["window"] = Field(default="window", description="uniformly from a rank window")
+    count: int = Field(default=16, ge=1, le=10_000, description="samples per turn, the positive not counted")
+    window: tuple[int, int] = Field(default=(10, 950), description="ranks of the teacher, zero-based, half-open")
+
+    @model_validator(mode="after")
+    def _window_holds_the_samples(self) -> Self:
+        low, high = self.window
+        if low < 0 or high <= low:
+            raise ValueError(f"window must be [low, high) with 0 <= low < high, got {list(self.window)}")
+        if self.count > high - low:
+            raise ValueError(
+                f"count={self.count} samples do not fit into window={list(self.window)}, which has {high - low} ranks; "
+                "lower count or widen window"
+            )
+        return self
+
+
+class ObjectiveConfig(Settings):
+    """``(1 - w) * KLD + w * contrastive``, w the contrastive weight."""
+
+    divergence: Literal["kld"] = "kld"
+    temperature: float = Field(default=1.0, gt=0, description="of both softmaxes in the KLD")
+    temperature_squared: bool = Field(default=False, description="multiply the KLD by its temperature squared")
+    positive_score: Literal["own", "pool_max"] = Field(
+        default="own",
+        description="the positive's teacher score: its own, or the maximum of the pool that the softmax runs over "
+        "(as the paper's code has it)",
+    )
+    contrastive_weight: float = Field(default=0.0, ge=0, le=1)
+    contrastive_temperature: float = Field(default=1.0, gt=0)
+
+
+class RegularizationConfig(Settings):
+    """The sparsity penalty on student queries."""
+
+    query: Literal["none", "l1", "flops", "expected_flops"] = "none"
+    query_weight: float = Field(default=0.0, ge=0)
+    ramp: Literal["quadratic", "linear", "constant"] = "quadratic"
+    ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
+
+
+class TrainingConfig(Settings):
+    """Optimisation. ``workers`` and ``accumulation`` are about hardware: they leave losses and results as they are."""
+
+    epochs: PositiveInt = 5
+    batch_turns: PositiveInt = Field(default=10, description="turns in a step, over all workers")
+    accumulation: PositiveInt = Field(default=1, description="parts that a worker's share of a batch is computed in")
+    learning_rate: float = Field(default=2e-5, gt=0, description="AdamW's, at its peak")
+    head_learning_rate_factor: float = Field(default=1.0, gt=0, description="on the weighing head (lexical)")
+    warmup_fraction: float = Field(default=0.01, ge=0, lt=1, description="of all steps; then linear decay to zero")
+    weight_decay: float = Field(default=0.01, ge=0)
+    gradient_clip: float | None = Field(default=1.0, gt=0, description="norm; null: no clipping")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="null: the model's own")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _every_worker_gets_turns(self) -> Self:
+        if max(self.workers, 1) * self.accumulation > self.batch_turns:
+            raise ValueError(
+                f"batch_turns={self.batch_turns} cannot be split over workers={self.workers} "
+                f"with accumulation={self.accumulation}"
+            )
+        return self
+
+
+class EvaluationConfig(Settings):
+    """How a student is measured."""
+
+    engine: Literal["exact"] = "exact"
+    top_k: int = Field(default=1000, ge=100, description="passages retrieved for a turn; R@100 needs 100")
+
+
+class ExperimentConfig(Settings):
+    """One experiment: everything that changes its result, and what hardware it runs on."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    context: ContextConfig = ContextConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    regularization: RegularizationConfig = RegularizationConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _window_lies_in_the_ranking(self) -> Self:
+        if self.sampling.window[1] > self.teacher.top_k:
+            raise ValueError(
+                f"sampling.window={list(self.sampling.window)} reaches beyond teacher.top_k={self.teacher.top_k}: "
+                "those ranks are not kept"
+            )
+        return self
+
+    def training_identity(self) -> dict[str, object]:
+        """The settings that change a trained student, as plain data.
+
+        Left out: workers and accumulation (tested to give the same losses), how a student is evaluated, and on which split.
+        """
+        data: dict[str, Any] = self.model_dump(mode="json", exclude={"evaluation": True, "corpus": {"evaluate"}})
+        del data["training"]["workers"], data["training"]["accumulation"]
+        if data["regularization"]["query"] == "none":
+            # Without a regulariser its weight and ramp change nothing: one run, one name.
+            data["regularization"] = {"query": "none"}
+        return cast(dict[str, object], data)

@@ -1,0 +1,93 @@
+"""From YAML files and ``key=value`` words to checked settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retort.config.base import validated
+from retort.config.experiment import ExperimentConfig
+from retort.errors import ConfigError
+
+__all__ = ["experiment_from", "load_experiment", "parse_overrides", "read_yaml", "with_overrides"]
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        ConfigError: If the file is missing, no UTF-8, no YAML, or holds something else.
+    """
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(["no such file"], source=source) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"cannot be read: {error}"], source=source) from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        raise ConfigError([f"{line}is no valid YAML: {getattr(error, 'problem', error)}"], source=source) from error
+    if data is None:
+        raise ConfigError(["is empty"], source=source)
+    if not isinstance(data, dict):
+        raise ConfigError([f"must hold key: value settings, got a {type(data).__name__}"], source=source)
+    return data
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Parse ``key=value`` words of a command line; values are YAML.
+
+    Raises:
+        ConfigError: For every word that has no ``=`` or whose value is no YAML.
+    """
+    parsed: dict[str, Any] = {}
+    problems = []
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            problems.append(f"{word!r} is no key=value, as in objective.contrastive_weight=0.1")
+            continue
+        try:
+            parsed[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            problems.append(f"{key}: the value {value!r} is no valid YAML")
+    if problems:
+        raise ConfigError(problems, source="command line")
+    return parsed
+
+
+def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy nested settings with some dotted keys set; what the keys mean is checked by the model, not here.
+
+    Raises:
+        ConfigError: If a dotted key descends into something that is no mapping.
+    """
+    result: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in data.items()}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        node = result
+        for section in sections:
+            below = node.get(section)
+            if below is None:
+                below = {}
+            if not isinstance(below, Mapping):
+                raise ConfigError([f"{key}: {section} holds {below!r}, not settings"])
+            node[section] = dict(below)
+            node = node[section]
+        node[last] = value
+    return result
+
+
+def experiment_from(data: Mapping[str, Any], *, source: str | None = None) -> ExperimentConfig:
+    """Check plain data and build an experiment from it; every problem is in the ``ConfigError``."""
+    return validated(ExperimentConfig, data, source=source)
+
+
+def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment's YAML, with ``key=value`` overrides; raises ``ConfigError`` with every problem."""
+    return experiment_from(with_overrides(read_yaml(path), parse_overrides(overrides)), source=str(path))

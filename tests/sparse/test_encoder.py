@@ -1,0 +1,93 @@
+"""Encoding in batches, padding, parameter groups and checkpoints of both families."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from retort.config import EncoderConfig
+from retort.errors import ConfigError
+from retort.sparse.encoder import encode_ids, initial_student, load_student, pad, parameter_groups, save_student
+from retort.sparse.lexical import LexicalStudent
+from retort.sparse.splade import SpladeEncoder
+
+SMALL = {"model": "tiny", "hidden_size": 16, "layers": 1, "query_tokens": 16, "passage_tokens": 16}
+
+
+class CountingStudent(nn.Module):
+    """Weighs every token with its number of occurrences, and remembers the shapes of its batches."""
+
+    vocabulary_size = 9
+
+    def __init__(self):
+        super().__init__()
+        self.anything = nn.Parameter(torch.zeros(1))
+        self.shapes = []
+
+    def forward(self, input_ids, attention_mask):
+        self.shapes.append(tuple(input_ids.shape))
+        counts = torch.zeros(len(input_ids), self.vocabulary_size)
+        return counts.scatter_add(1, input_ids, attention_mask.float())
+
+
+@settings(deadline=None)
+@given(
+    sequences=st.lists(st.lists(st.integers(1, 8), min_size=1, max_size=7), max_size=9),
+    batch_tokens=st.integers(1, 30),
+)
+def test_encoding_keeps_the_order_and_the_bound_on_a_batch(sequences, batch_tokens):
+    student = CountingStudent()
+    arrays = [np.array(ids, dtype=np.int32) for ids in sequences]
+    found = encode_ids(student, arrays, pad_id=0, batch_tokens=batch_tokens)
+
+    expected = [np.bincount(ids, minlength=9) for ids in sequences]
+    np.testing.assert_array_equal(found.to_scipy().toarray(), np.array(expected).reshape(-1, 9))
+    assert sum(rows for rows, _ in student.shapes) == len(sequences)
+    assert all(rows == 1 or rows * length <= batch_tokens for rows, length in student.shapes)
+
+
+def test_texts_of_like_length_share_a_batch():
+    student = CountingStudent()
+    lengths = [1, 6, 1, 6, 1, 6]
+    encode_ids(student, [np.ones(length, dtype=np.int32) for length in lengths], pad_id=0, batch_tokens=18)
+
+    assert student.shapes == [(3, 6), (3, 1)]
+
+
+def test_pad_by_hand():
+    ids, mask = pad([np.array([5, 6], dtype=np.int32), np.array([7], dtype=np.int32)], 3)
+
+    assert ids.tolist() == [[5, 6], [7, 3]] and mask.tolist() == [[1, 1], [1, 0]]
+    assert ids.dtype == mask.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("family", "kind"), [("lexical", LexicalStudent), ("splade", SpladeEncoder)])
+def test_the_tiny_student_of_each_family_comes_back_from_its_checkpoint(family, kind, tokenizer, texts, tmp_path):
+    student = initial_student(EncoderConfig(family=family, **SMALL), tokenizer).eval()
+    sequences = tokenizer.pieces(texts)
+    save_student(student, tmp_path / "checkpoint", tokenizer=tokenizer, max_tokens=16)
+    loaded, its_tokenizer = load_student(tmp_path / "checkpoint")
+    before, after = (encode_ids(s, sequences, pad_id=tokenizer.pad_id) for s in (student, loaded))
+
+    assert isinstance(loaded, kind) and its_tokenizer.vocabulary_size == tokenizer.vocabulary_size
+    assert before.entries > 0
+    np.testing.assert_array_equal(before.to_scipy().toarray(), after.to_scipy().toarray())
+
+
+def test_a_directory_that_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"is no checkpoint: it has no retort\.json"):
+        load_student(tmp_path)
+
+
+def test_every_parameter_is_in_one_group_and_only_the_head_learns_faster(tokenizer):
+    lexical, splade = (initial_student(EncoderConfig(family=f, **SMALL), tokenizer) for f in ("lexical", "splade"))
+    body, head = parameter_groups(lexical, learning_rate=1e-3, head_factor=10)
+    (everything,) = parameter_groups(splade, learning_rate=1e-3, head_factor=10)
+
+    assert body["lr"] == everything["lr"] == 1e-3 and head["lr"] == 1e-2
+    assert [id(p) for p in head["params"]] == [id(p) for p in lexical.head.parameters()]
+    together = [id(p) for p in (*body["params"], *head["params"])]
+    assert sorted(together) == sorted(id(p) for p in lexical.parameters())
+    assert sorted(id(p) for p in everything["params"]) == sorted(id(p) for p in splade.parameters())
