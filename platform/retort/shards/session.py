@@ -31,6 +31,8 @@ def ensure_ray(*, cpus: int | None = None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Tune's own tables would stand between the lines of the sweep's progress.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # A failed trial is told of in one line; its traceback is no news to whoever set a learning rate too high.
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
     import ray
 
     if ray.is_initialized():

@@ -16,7 +16,7 @@ from retort.report.front import TrialPoint
 from retort.report.points import figure
 from retort.retrieval.students import find_run
 from retort.sparse.encoder import CHECKPOINT_FOLDER
-from retort.storage import Folder, Workspace
+from retort.storage import FileEntry, Folder, Workspace
 from retort.sweep.results import HTML, PNG, RESULT, Sweep, read_trials
 from retort.sweep.space import SearchSpace
 from retort.sweep.tuner import Listener
@@ -93,7 +93,7 @@ class TrackedSweep(Listener):
         if kind is not None and self.parent is not None:
             self.parent.end("KILLED")
 
-    def started(self, folder: Folder, space: SearchSpace) -> None:
+    def started(self, folder: Folder, space: SearchSpace) -> tuple[FileEntry, ...]:
         """Start the parent run, or go on with it, and log the trials that it lacks."""
         self.tracker = self._open_tracker()
         if folder.exists(TRACKED) and folder.read_json(TRACKED)["uri"] == self.tracker.uri:
@@ -108,6 +108,8 @@ class TrackedSweep(Listener):
         for point in read_trials(folder):
             if point.trial not in logged:
                 self.ended(point)
+        # In the sweep's record, so that it is still there when a finished sweep is to have more trials.
+        return (folder.entry(TRACKED),)
 
     def ended(self, point: TrialPoint) -> None:
         """Log a trial as a child."""

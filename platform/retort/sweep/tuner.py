@@ -6,8 +6,10 @@ Optuna's study is built again from the trials' own files, not from Tune's state.
 """
 
 import json
+import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -25,7 +27,7 @@ from retort.report.measures import SHOWN
 from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
 from retort.shards.prepare import check_inputs, prepare
 from retort.shards.session import cluster_cpus, ensure_ray
-from retort.storage import Folder, StageWriter, Workspace
+from retort.storage import FileEntry, Folder, StageWriter, Workspace
 from retort.sweep.results import (
     Objectives,
     Sweep,
@@ -49,8 +51,9 @@ STUDY = "retort"
 class Listener:
     """What is told of a sweep's course; every method does nothing by default. The tracker's is in ``tracked.py``."""
 
-    def started(self, folder: Folder, space: SearchSpace) -> None:
-        """The sweep begins, or goes on."""
+    def started(self, folder: Folder, space: SearchSpace) -> tuple[FileEntry, ...]:
+        """The sweep begins, or goes on; returns files that the listener keeps in its folder."""
+        return ()
 
     def ended(self, point: TrialPoint) -> None:
         """A trial finished or failed; its file is written."""
@@ -121,7 +124,7 @@ def run_sweep(
         for experiment in space.prepared_variants():
             prepare(workspace, experiment, progress)
         writer.add(folder.write_bytes("sweep.json", (json.dumps(_description(space), indent=1) + "\n").encode()))
-        listener.started(folder, space)
+        writer.add(*listener.started(folder, space))
         _search(workspace, space, folder, concurrent or space.settings.concurrent, progress, listener)
         sweep = _conclude(workspace, space, folder, writer, progress)
         listener.evaluated(sweep)
@@ -184,6 +187,7 @@ def _search(
         return
     ensure_ray()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a failed trial is told of here, once
     base = space.experiment({})
     cpus = cluster_cpus()
     if base.training.workers:
@@ -270,9 +274,7 @@ class _Follower(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Keep a failed trial: it is part of the sweep's result."""
-        lines = str(trial.get_error() or "unknown error").strip().splitlines()
-        # The last line of a remote traceback is the error; above it are Ray's frames.
-        self._keep(trial, run=None, validation={}, seconds={}, error=lines[-1] if lines else "unknown error")
+        self._keep(trial, run=None, validation={}, seconds={}, error=_error_of(trial))
 
     def _keep(self, trial: Any, *, error: str | None = None, **values: Any) -> None:
         point = TrialPoint(
@@ -286,6 +288,14 @@ class _Follower(tune.Callback):
         self.ended += 1
         self.progress(STAGE, self.ended, self.settings.trials, _line(point, self.settings))
         self.listener.ended(point)
+
+
+def _error_of(trial: Any) -> str:
+    # From Tune's file on the driver's disk: the trial's storage, which get_error() reads, has it only when all is over.
+    file = trial.error_file
+    lines = Path(file).read_text(encoding="utf-8").strip().splitlines() if file and Path(file).exists() else []
+    # The last line of a remote traceback is the error; above it are Ray's frames.
+    return lines[-1].removeprefix(f"{RunError.__module__}.") if lines else "unknown error"
 
 
 def _line(point: TrialPoint, settings: SearchSpaceConfig) -> str:

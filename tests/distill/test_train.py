@@ -1,0 +1,150 @@
+"""Training in one process: a golden run, accumulation, resuming, divergence.
+
+The golden losses are written anew with ``RETORT_WRITE_GOLDEN=1 pytest tests/distill/test_train.py -k golden``; look at the
+difference before you keep it.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from retort.config import experiment_from, with_overrides
+from retort.distill.worker import Curves, train
+from retort.errors import ConfigError, RunError
+from retort.progress import silent
+from retort.shards.reader import Collection, TrainingTurns
+from retort.sparse.encoder import initial_student
+from retort.storage import Workspace
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "distill.json"
+GOLDEN_STEPS = 20
+PENALTIES = {"none": 0.0, "l1": 0.01, "flops": 0.05, "expected_flops": 0.05}
+
+
+@pytest.fixture(scope="module")
+def trained(prepared_path, experiment, one_thread):
+    """Trains the smoke experiment with some settings changed; returns the curves, the student, and the experiment."""
+    workspace = Workspace(prepared_path)
+    (vectors,), (shard,) = workspace.stages("vectors"), workspace.stages("training")
+    collection, turns = Collection(vectors), TrainingTurns(shard)
+
+    def call(*, progress=silent, student=None, **changes):
+        overrides = {key.replace("__", "."): value for key, value in changes.items() if "__" in key}
+        arguments = {key: value for key, value in changes.items() if "__" not in key}
+        config = experiment_from(with_overrides(experiment.model_dump(mode="json"), overrides))
+        own = student if student is not None else initial_student(config.encoder, collection.tokenizer)
+        curves = train(config, turns, collection, own, device=torch.device("cpu"), progress=progress, **arguments)
+        return curves, own, config
+
+    return call
+
+
+def weights(student):
+    return {name: value.detach().clone() for name, value in student.state_dict().items()}
+
+
+def test_golden_losses(trained):
+    curves, _, _ = trained(
+        training__epochs=2,
+        training__dropout=0.0,
+        training__learning_rate=2e-4,
+        objective__contrastive_weight=0.1,
+        regularization__query="expected_flops",
+        regularization__query_weight=0.05,
+    )
+    found = {name: [round(value, 6) for value in curves.of(name)[:GOLDEN_STEPS]] for name in curves.columns}
+    assert len(found["loss"]) == GOLDEN_STEPS
+    if os.environ.get("RETORT_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert list(golden) == list(Curves().columns)
+    for name, values in golden.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_the_loss_is_the_weighed_sum_of_its_parts(trained):
+    curves, _, config = trained(
+        objective__contrastive_weight=0.2, regularization__query="flops", regularization__query_weight=0.1
+    )
+    w = config.objective.contrastive_weight
+    parts = [np.array(curves.of(name)) for name in ("kld", "contrastive", "regularization")]
+    np.testing.assert_allclose(curves.of("loss"), (1 - w) * parts[0] + w * parts[1] + parts[2], rtol=1e-5)
+    rates = curves.of("learning_rate")
+    assert 0 < rates[-1] < rates[0] < max(rates) == config.training.learning_rate
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_accumulation_changes_nothing(trained, penalty):
+    def run(accumulation):
+        curves, student, _ = trained(
+            training__accumulation=accumulation,
+            training__dropout=0.0,
+            objective__contrastive_weight=0.1,
+            regularization__query=penalty,
+            regularization__query_weight=PENALTIES[penalty],
+        )
+        return np.array(curves.rows), weights(student)
+
+    whole, expected = run(1)
+    for accumulation in (2, 4):
+        parts, found = run(accumulation)
+        np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-4)
+        for name, value in expected.items():
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-4, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
+            )
+
+
+class Interrupted(Exception):
+    """Raised by a test in the middle of a training."""
+
+
+def test_a_resumed_training_ends_in_the_same_weights_to_the_last_bit(trained, tmp_path):
+    changes = {"training__epochs": 2, "objective__contrastive_weight": 0.1, "training__dropout": 0.1}
+    curves, student, _ = trained(**changes)
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+    done = []
+
+    def interrupt(stage, step, total, note=""):
+        done.append(step)
+        if step == 14:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        trained(**changes, progress=interrupt, state_folder=folder, state_seconds=0.0)
+    resumed, again, _ = trained(**changes, progress=lambda s, step, *_: done.append(step), state_folder=folder)
+
+    # The state of step 13 was written before step 14 was told of.
+    assert done == [*range(1, 15), *range(14, len(curves.rows) + 1)]
+    assert resumed.rows == curves.rows
+    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(student).items())
+
+
+def test_dropout_is_on_unless_it_is_set_to_zero(trained):
+    first, second, other = (trained(training__dropout=p)[0].of("kld") for p in (0.1, 0.1, 0.0))
+    assert first == second != other
+
+
+def test_a_seed_changes_the_curves(trained):
+    assert trained(training__seed=0)[0].rows != trained(training__seed=1)[0].rows
+
+
+def test_the_loss_falls(trained):
+    curves, _, _ = trained(training__epochs=4, training__dropout=0.0)
+    for name in ("loss", "kld"):
+        first, *_, last = np.array(curves.of(name)).reshape(4, -1).mean(axis=1)  # per epoch
+        assert last < 0.9 * first
+
+
+def test_divergence_is_an_error_with_a_way_out(trained):
+    with pytest.raises(RunError, match=r"the loss of step \d+ is not finite .*lower training\.learning_rate"):
+        trained(training__learning_rate=1e30, training__epochs=2)
+
+
+def test_half_precision_without_a_gpu_is_refused(trained):
+    with pytest.raises(ConfigError, match=r"training\.precision: fp16 needs a GPU"):
+        trained(training__precision="fp16")

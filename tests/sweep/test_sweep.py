@@ -1,0 +1,215 @@
+"""Real sweeps of the smoke space through the command line: what they leave behind, failing trials, a killed driver."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+
+from retort.distill.trainer import distil
+from retort.retrieval.evaluate import evaluate_run
+from retort.storage import Workspace
+from retort.sweep.space import load_space
+from retort.tracking import MlflowTracker, default_tracking_uri
+
+pytestmark = pytest.mark.slow
+
+
+def sweep_folder(path):
+    (folder,) = path.glob("sweeps/*")
+    return folder
+
+
+def trials(path):
+    """Every ended trial's file, byte for byte."""
+    return {file.name: file.read_bytes() for file in sorted(path.glob("sweeps/*/trials/*.json"))}
+
+
+def tracked(path):
+    """The sweep's parent run in MLflow, its children by trial, and the tracker."""
+    tracker = MlflowTracker(default_tracking_uri(Workspace(path)), "retort")
+    (parent,) = tracker.find(tags={"retort.kind": "sweep"})
+    children = tracker.find(parent=parent.run_id)
+    assert len(tracker.find()) == 1 + len(children)
+    return parent, {child.tags["retort.trial"]: child for child in children}, tracker
+
+
+@pytest.fixture(scope="module")
+def swept(prepared_path, smoke_space, tmp_path_factory, retort):
+    path = tmp_path_factory.mktemp("swept") / "workspace"
+    shutil.copytree(prepared_path, path)
+    done = retort("sweep", smoke_space, "-w", path, "--trials", 3, "--concurrent", 2, "--json")
+    assert done.code == 0, done.err
+    return path, done
+
+
+def test_the_front_is_told_and_drawn(swept, retort):
+    path, done = swept
+    found = done.json()
+    folder = sweep_folder(path)
+    assert json.loads((folder / "front.json").read_text()) == found
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    html = (folder / "front.html").read_text()
+    assert "<html" in html.lower() and all(point["run"] in html for point in found["front"])
+    assert len(found["trials"]) == 3 and 1 <= len(found["front"]) <= 3
+    assert found["hypervolume"] >= 0 and set(found["reference"]) == {"R@100", "FLOPS"}
+    assert not list(path.glob(".ray_tune/*"))
+
+    def dominates(a, b):
+        pairs = [(a["R@100"], b["R@100"]), (-a["FLOPS"], -b["FLOPS"])]
+        return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+
+    for trial in found["trials"]:
+        dominated = any(dominates(other["validation"], trial["validation"]) for other in found["trials"])
+        assert trial["on_front"] == (not dominated) == (trial["evaluation"] is not None)
+    asked = retort("front", folder.name.rpartition("-")[0], "-w", path, "--json")
+    assert asked.code == 0 and asked.json() == found
+
+
+def test_baselines_stand_beside_the_front(swept):
+    baselines = swept[1].json()["baselines"]
+    assert list(baselines) == ["baseline:context", "baseline:last", "baseline:rewrite:synthetic"]
+    assert all(set(values) >= {"n", "R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0"} for values in baselines.values())
+
+
+def test_mlflow_has_all_of_it(swept):
+    path, done = swept
+    found = done.json()
+    parent, children, tracker = tracked(path)
+    assert parent.status == "FINISHED" and parent.parent is None
+    assert parent.measures["hypervolume"] == pytest.approx(found["hypervolume"])
+    assert parent.measures["front"] == len(found["front"]) and parent.measures["failed"] == 0
+    client = tracker.client
+    assert {"front.json", "front.png", "front.html", "config.yaml"} <= {
+        f.path for f in client.list_artifacts(parent.run_id)
+    }
+    note = client.get_run(parent.run_id).data.tags["mlflow.note.content"]
+    assert all(point["run"] in note for point in found["front"])
+
+    assert sorted(children) == [trial["trial"] for trial in found["trials"]] == ["0000", "0001", "0002"]
+    for trial in found["trials"]:
+        child = children[trial["trial"]]
+        assert (child.status, child.name) == ("FINISHED", trial["run"])
+        for name, value in trial["validation"].items():
+            assert child.measures[name] == pytest.approx(value)
+        for key, value in trial["config"].items():
+            assert float(child.params[key]) == pytest.approx(value)
+        assert ("retort.front" in child.tags) == trial["on_front"]
+        if trial["on_front"]:
+            assert child.measures["dev/R@100"] == pytest.approx(trial["evaluation"]["R@100"])
+        steps = [metric.step for metric in client.get_metric_history(child.run_id, "train/loss")]
+        assert sorted(steps) == list(range(11))
+        assert {f.path for f in client.list_artifacts(child.run_id)} >= {"config.yaml", "model"}
+        assert "model/model.safetensors" in {f.path for f in client.list_artifacts(child.run_id, "model")}
+
+
+def test_a_sweep_that_is_there_is_not_run_again(swept, smoke_space, retort, listing):
+    path, first = swept
+    before = listing(path)
+    again = retort("sweep", smoke_space, "-w", path, "--trials", 3, "--json")
+    assert again.code == 0 and again.json() == first.json()
+    assert f"{sweep_folder(path).name} is there already" in again.err
+    assert listing(path) == before
+
+
+def test_a_trial_has_the_measures_that_its_configuration_has_alone(swept, prepared_copy, smoke_space):
+    workspace, space = Workspace(prepared_copy), load_space(smoke_space)
+    for trial in swept[1].json()["trials"]:
+        experiment = space.experiment(trial["config"])
+        alone = distil(workspace, experiment)
+        assert alone.run == trial["run"] and not alone.reused
+        measures = evaluate_run(workspace, alone.run, split="validate", settings=experiment.evaluation).measures
+        assert {name: measures[name] for name in trial["validation"]} == trial["validation"]
+
+
+def changed_space(smoke_space, folder, **keys):
+    path = folder / "smoke.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(smoke_space.read_text()) | keys, sort_keys=False))
+    return path
+
+
+def test_a_failing_trial_is_told_of_and_does_not_end_the_sweep(prepared_copy, smoke_space, tmp_path, retort):
+    keys = {"search": {"training.learning_rate": [1.0e-3, 1.0e30]}, "trials": 3}
+    space = changed_space(
+        smoke_space, tmp_path, **keys, start=[{"training.learning_rate": rate} for rate in (1.0e30, 1.0e-3)]
+    )
+    done = retort("sweep", space, "-w", prepared_copy, "--json", "training.epochs=2", "concurrent=1")
+    assert done.code == 1
+    found = done.json()
+    failed = [trial for trial in found["trials"] if trial["status"] == "failed"]
+    assert len(found["trials"]) == 3 and failed and found["front"]
+    for trial in failed:
+        assert trial["config"] == {"training.learning_rate": 1e30} and trial["run"] is None
+        assert "not finite" in trial["error"] and "lower training.learning_rate" in trial["error"]
+        assert f"trial {trial['trial']} failed: " in done.err
+    parent, children, _ = tracked(prepared_copy)
+    assert parent.status == "FINISHED" and parent.measures["failed"] == len(failed)
+    status = {"failed": "FAILED", "finished": "FINISHED"}
+    assert {t["trial"]: status[t["status"]] for t in found["trials"]} == {n: c.status for n, c in children.items()}
+    # Each is told of in one line: no tracebacks, no second report by Tune.
+    assert [
+        line
+        for line in done.err.splitlines()
+        if not re.match(r"(vectors|rankings synthetic|training|sweep|evaluation): ", line)
+    ] == []
+    shown = retort("front", "smoke", "-w", prepared_copy)
+    assert shown.code == 0 and failed[0]["trial"] in shown.out
+
+
+def test_a_sweep_of_which_every_trial_fails_is_an_error(prepared_copy, smoke_space, tmp_path, retort):
+    space = changed_space(smoke_space, tmp_path, search={"training.learning_rate": [1.0e30]}, trials=1)
+    done = retort("sweep", space, "-w", prepared_copy, "training.epochs=2")
+    assert done.code == 1 and done.out == ""
+    assert "failed: all 1 trials failed: " in done.err and "lower training.learning_rate" in done.err
+
+
+def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, retort, kill_when, listing):
+    def a_trial_is_there():
+        return bool(trials(prepared_copy))
+
+    words = ["sweep", smoke_space, "-w", prepared_copy, "--trials", 4]
+    kill_when(words, a_trial_is_there)
+    kept = trials(prepared_copy)
+    assert 1 <= len(kept) < 4
+    assert not (sweep_folder(prepared_copy) / "record.json").exists()
+
+    before = listing(prepared_copy)
+    refused = retort(*words)
+    assert refused.code == 2 and refused.out == ""
+    (line,) = refused.err.splitlines()
+    assert line.startswith("error: ") and "was interrupted; nothing was started: go on with --resume" in line
+    assert listing(prepared_copy) == before
+
+    resumed = retort(*words, "--resume", "--json")
+    assert resumed.code == 0, resumed.err
+    assert f"{len(kept)} trials are kept" in resumed.err
+    after = trials(prepared_copy)
+    assert sorted(after) == [f"{number:04d}.json" for number in range(4)]
+    assert {name: after[name] for name in kept} == kept
+    configurations = [json.dumps(trial["config"], sort_keys=True) for trial in resumed.json()["trials"]]
+    assert len(set(configurations)) == 4
+    parent, children, _ = tracked(prepared_copy)
+    assert parent.status == "FINISHED" and {c.status for c in children.values()} == {"FINISHED"} and len(children) == 4
+
+    more = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 5)
+    assert more.code == 2 and "has 4 trials, and 5 are asked for; nothing was started: go on with --resume" in more.err
+    extended = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 5, "--resume", "--json")
+    assert extended.code == 0, extended.err
+    assert len(extended.json()["trials"]) == 5
+    assert {name: trials(prepared_copy)[name] for name in after} == after
+    assert len(tracked(prepared_copy)[1]) == 5
+    # Fewer than there are: nothing is left to do.
+    assert retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 2, "--json").json() == extended.json()
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "tpe"])
+def test_samplers_that_learn(prepared_copy, smoke_space, retort, sampler):
+    done = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 4, "--json", f"sampler={sampler}")
+    assert done.code == 0, done.err
+    found = done.json()
+    space = load_space(smoke_space, [f"sampler={sampler}"])
+    assert len(found["trials"]) == 4 and found["front"]
+    for trial in found["trials"]:
+        assert trial["config"]["sampling.count"] in space.settings.search["sampling.count"]
+        assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2

@@ -1,0 +1,312 @@
+"""The command line: bad input is told of before anything starts, JSON is one document, help answers at once."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from retort.cli import app
+
+MEASURES = {"n", "R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0"}
+COLLECTION = "id\ttext\ttitle\n1\tRome is old.\tRome\n"
+TOPICS = [
+    {"conv_id": 1, "turn_id": 1, "question": "How old is Rome?", "answers": [], "positive_ctxs": [{"passage_id": "1"}]}
+]
+
+
+class Place:
+    """What a bad command may name: a workspace with a corpus, an experiment, and files beside them."""
+
+    def __init__(self, folder: Path, workspace: Path, experiment: Path, space: Path) -> None:
+        self.folder, self.workspace, self.experiment, self.space = folder, workspace, experiment, space
+
+    def file(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def changed_space(self, *, without: str = "", **keys: object) -> Path:
+        data = yaml.safe_load(self.space.read_text()) | keys
+        data.pop(without, None)
+        return self.file("space.yaml", yaml.safe_dump(data, sort_keys=False))
+
+    def topiocqa(self, *, collection: str | bytes = COLLECTION, topics: str | None = None) -> list[object]:
+        content = json.dumps(TOPICS, indent=1) if topics is None else topics
+        files = [self.file("topics.json", content), self.file("collection.tsv", collection)]
+        return ["import", "topiocqa", *files, "--split", "new", "-w", self.workspace]
+
+
+@pytest.fixture
+def place(tmp_path, imported_copy, experiment_file, smoke_space):
+    return Place(tmp_path / "files", imported_copy, experiment_file, smoke_space)
+
+
+def distill(*overrides: str, workspace: str | None = None) -> Callable[[Place], list[object]]:
+    return lambda place: ["distill", place.experiment, "-w", workspace or place.workspace, *overrides]
+
+
+def encoder_that_is_no_masked_lm(place: Place) -> list[object]:
+    config = place.file("model/config.json", json.dumps({"architectures": ["BertModel"], "model_type": "bert"}))
+    return [
+        "prepare",
+        place.experiment,
+        "-w",
+        place.workspace,
+        "encoder.family=splade",
+        f"encoder.model={config.parent}",
+    ]
+
+
+def rewrites_of(query_id: str) -> Callable[[Place], list[object]]:
+    def words(place: Place) -> list[object]:
+        file = place.file("rewrites.jsonl", json.dumps({"query_id": query_id, "rewrite": "How old is Rome?"}) + "\n")
+        return ["rewrites", "add", file, "--teacher", "mine", "--split", "train", "-w", place.workspace]
+
+    return words
+
+
+def same_id_with_another_text(place: Place) -> list[object]:
+    return place.topiocqa(collection=COLLECTION + "twin-0\tAnother text.\ttwin\n")
+
+
+BAD: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
+    "unknown key": (
+        distill("objective.contrastive_wight=0.1"),
+        ["objective.contrastive_wight: unknown key; did you mean contrastive_weight?"],
+    ),
+    "out of bounds": (
+        distill("objective.contrastive_weight=1.5"),
+        ["objective.contrastive_weight: .* less than or equal to 1, got 1.5"],
+    ),
+    "several at once": (
+        distill("training.epochs=0", "sampling.count=99", "objective.temperature=warm"),
+        ["sampling: count=99 samples do not fit", "objective.temperature: .*got 'warm'", "training.epochs: .*got 0"],
+    ),
+    "no key=value": (
+        distill("objective", "=1"),
+        ["command line: 'objective' is no key=value", "command line: '=1' is no key=value"],
+    ),
+    "a section that is none": (
+        distill("training.epochs.most=1"),
+        ["training.epochs.most: epochs holds 1, not settings"],
+    ),
+    "missing workspace": (
+        distill(workspace="/nowhere/at/all"),
+        ["no workspace at /nowhere/at/all; an import makes one"],
+    ),
+    "missing experiment": (lambda p: ["distill", "none.yaml", "-w", p.workspace], ["none.yaml: no such file"]),
+    "broken experiment": (
+        lambda p: ["distill", p.file("e.yaml", "training: {epochs: 1\n"), "-w", p.workspace],
+        [r"e.yaml: line \d: is no valid YAML"],
+    ),
+    "unknown teacher": (
+        distill("teacher.names=[nobody]"),
+        ["has no rewrites/nobody/train; teachers of 'train' there: synthetic"],
+    ),
+    "no masked LM": (
+        encoder_that_is_no_masked_lm,
+        [r"encoder.model: .*/model is no masked LM \(its config.json names \['BertModel'\]\)"],
+    ),
+    "fp16 without a GPU": (distill("training.precision=fp16"), ["training.precision: fp16 needs a GPU"]),
+    "wrong column order": (
+        lambda p: p.topiocqa(collection="id\ttitle\ttext\n1\tRome\tRome is old.\n"),
+        ["collection.tsv:1: .*id.*text.*title"],
+    ),
+    "invalid UTF-8": (
+        lambda p: p.topiocqa(collection=COLLECTION.encode() + b"2\t\xff\xfe\tx\n"),
+        ["collection.tsv:3: is not UTF-8"],
+    ),
+    "empty file": (lambda p: p.topiocqa(topics=""), ["topics.json: is empty"]),
+    "empty collection": (lambda p: p.topiocqa(collection=""), ["collection.tsv"]),
+    "duplicate doc_id": (
+        lambda p: p.topiocqa(collection=COLLECTION + "1\tRome is big.\tRome\n"),
+        ["collection.tsv:3: doc_id '1' is on line 2 already"],
+    ),
+    "another text": (
+        same_id_with_another_text,
+        ["collection.tsv:3: doc_id 'twin-0' is in the workspace with other content"],
+    ),
+    "rewrite of an unknown turn": (
+        rewrites_of("nobody_1"),
+        ["rewrites.jsonl:1: the split 'train' has no turn 'nobody_1'"],
+    ),
+    "no objectives": (
+        lambda p: ["sweep", p.changed_space(without="objectives"), "-w", p.workspace],
+        ["space.yaml: objectives: is missing"],
+    ),
+    "nothing to choose on": (
+        lambda p: ["sweep", p.changed_space(corpus={"validate": None}), "-w", p.workspace],
+        ["space.yaml: corpus.validate: is null"],
+    ),
+    "a choice out of bounds": (
+        lambda p: ["sweep", p.changed_space(search={"objective.contrastive_weight": [0.1, 1.5]}), "-w", p.workspace],
+        ["space.yaml: search.objective.contrastive_weight=1.5: "],
+    ),
+    "unknown run": (lambda p: ["evaluate", "best", "--split", "dev", "-w", p.workspace], ["no run 'best'; runs: none"]),
+    "baseline without a collection": (
+        lambda p: ["evaluate", "baseline:last", "--split", "dev", "-w", p.workspace],
+        ["has no prepared experiment whose encoder a baseline could use"],
+    ),
+    "unknown run to export": (lambda p: ["export", "best", p.folder / "out", "-w", p.workspace], ["no run 'best'"]),
+    "unknown sweep": (lambda p: ["front", "pareto", "-w", p.workspace], ["no sweep 'pareto': none; run one first"]),
+    "unknown turn": (lambda p: ["show", "turn", "nobody_1", "-w", p.workspace], ["nobody_1"]),
+    "unknown runs to compare": (lambda p: ["compare", "a", "b", "-w", p.workspace], ["no run 'a'"]),
+    "synthetic, too small": (
+        lambda p: ["import", "synthetic", "-w", p.workspace, "entities=3"],
+        ["command line: entities: .*got 3"],
+    ),
+    "synthetic, otherwise": (
+        lambda p: ["import", "synthetic", "-w", p.workspace, "conversations=41", "entities=60"],
+        ["already holds other judgements under the split 'train'; nothing was overwritten"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_of_and_nothing_is_started(case, place, retort, listing):
+    words, expected = BAD[case]
+    given = words(place)
+    before = listing(place.workspace.parent)
+    done = retort(*given)
+    assert (done.code, done.out) == (2, "")
+    lines = done.err.splitlines()
+    assert len(lines) == len(expected)
+    for line in lines:
+        assert line.startswith("error: ")
+    for pattern in expected:
+        assert [line for line in lines if re.search(pattern, line)], f"{pattern!r} is in none of {lines}"
+    assert listing(place.workspace.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["distil"], "No such command 'distil'"),
+        (["distill"], "Missing argument"),
+        (["distill", "e.yaml"], "Missing option '--workspace'"),
+        (["evaluate", "x", "-w", "w"], "Missing option '--split'"),
+        (["sweep", "s.yaml", "-w", "w", "--trials", "0"], "greater than or equal to 1"),
+        (["front", "x", "-w", "w", "--jsn"], "No such option"),
+        (["import", "nothing"], "No such command 'nothing'"),
+    ],
+)
+def test_a_word_that_is_wrong_is_one_line(words, message, retort):
+    done = retort(*words)
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: ") and message in line and line.endswith("See --help.")
+
+
+@pytest.mark.parametrize("words", [[], ["import"], ["rewrites"], ["show"]])
+def test_without_a_command_the_help_is_shown(words, retort):
+    done = retort(*words)
+    assert done.code == 2 and "Usage: retort" in done.err and "Commands:" in done.err
+
+
+def test_an_experiments_failure_is_exit_code_1(prepared_copy, experiment_file, retort):
+    done = retort("distill", experiment_file, "-w", prepared_copy, "training.learning_rate=1e30", "training.epochs=2")
+    assert (done.code, done.out) == (1, "")
+    last = done.err.splitlines()[-1]
+    assert last.startswith("failed: the loss of step ") and "lower training.learning_rate" in last
+
+
+def test_json_is_one_document_with_what_is_promised(evaluated_path, experiment_file, tmp_path, retort):
+    workspace = Path(shutil.copytree(evaluated_path, tmp_path / "workspace"))
+    distilled = retort("distill", experiment_file, "-w", workspace, "--json", "training.epochs=2")
+    assert distilled.code == 0 and distilled.json()["reused"] is True
+    run = distilled.json()["run"]
+    assert (workspace / "runs" / run / "record.json").is_file()
+    for name in (run, run[:-4], "baseline:last"):
+        measured = retort("evaluate", name, "-w", workspace, "--split", "dev", "--json").json()
+        assert set(measured) >= MEASURES | {"by_turn"}
+        assert all(set(group) >= MEASURES for group in measured["by_turn"].values())
+    with pytest.raises(ValueError, match="Expecting value"):
+        retort("evaluate", run, "-w", workspace, "--split", "dev").json()  # a table without --json
+    rows = retort("compare", run, "baseline:last", "-w", workspace, "--json")
+    assert rows.code == 0 and rows.json()
+
+
+def test_a_run_is_evaluated_as_deep_as_its_experiment_says(evaluated_path, experiment, retort):
+    depths = {
+        json.loads(record.read_text())["config"]["top_k"]
+        for pattern in ("runs/*/evaluations/*/record.json", "baselines/*/*/record.json")
+        for record in evaluated_path.glob(pattern)
+    }
+    assert depths == {experiment.evaluation.top_k}
+
+
+def test_a_run_is_exported_once(evaluated_path, tmp_path, retort):
+    (run,) = [path.name for path in (evaluated_path / "runs").iterdir()]
+    target = tmp_path / "student"
+    assert retort("export", run, target, "-w", evaluated_path).code == 0
+    assert (target / "retort.json").is_file() and (target / "tokenizer.json").is_file()
+    again = retort("export", run, target, "-w", evaluated_path)
+    assert again.code == 2 and "exists already; nothing was overwritten" in again.err
+
+
+def test_importing_the_same_again_changes_nothing(imported_copy, retort, listing):
+    before = listing(imported_copy)
+    again = retort(
+        "import", "synthetic", "-w", imported_copy, "conversations=40", "dev_conversations=10", "entities=60"
+    )
+    assert again.code == 0 and again.out.count("there already") == 2
+    assert listing(imported_copy) == before
+
+
+def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(below := getattr(command, "commands", None), dict):
+        for name, child in below.items():
+            yield from commands(child, (*words, name))
+    else:
+        yield words
+
+
+COMMANDS = sorted(commands(typer.main.get_command(app)))
+
+
+def test_the_commands_are_those_of_the_design():
+    names = {words[0] for words in COMMANDS}
+    assert names >= {
+        "import",
+        "rewrites",
+        "show",
+        "prepare",
+        "distill",
+        "evaluate",
+        "sweep",
+        "compare",
+        "front",
+        "ui",
+        "export",
+    }
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_commands_help_has_an_example(words, retort):
+    done = retort(*words, "--help")
+    assert done.code == 0
+    assert f"Example: retort {' '.join(words)} " in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["sweep", "--help"], ["distill", "none.yaml", "-w", "none"], ["sweep", "none.yaml", "-w", "none"]],
+)
+def test_help_and_mistakes_need_none_of_the_large_libraries(words, environment):
+    program = (
+        "import sys\nfrom retort.cli import main\n"
+        f"code = main({words!r})\n"
+        "sys.stdout.write('\\n' + repr((code, sorted({'torch', 'ray', 'mlflow', 'transformers'} & set(sys.modules)))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == repr((0 if "--help" in words else 2, []))
