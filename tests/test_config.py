@@ -384,16 +384,3 @@ def test_bounds_must_make_sense(bounds, problem):
     (found,) = problems_of({"search": {"a": bounds}, "objectives": OBJECTIVES}, SearchSpaceConfig)
 
     assert found.endswith(problem) and found.startswith("search.a")
-
-
-@pytest.mark.parametrize(
-    ("bounds", "integral"),
-    [
-        ({"low": 1, "high": 9, "step": 2}, True),
-        ({"low": 1, "high": 9}, False),
-        ({"low": 1, "high": 9, "step": 0.5}, False),
-        ({"low": 0.5, "high": 9.5, "step": 1}, False),
-    ],
-)
-def test_a_range_is_of_integers_where_bounds_and_step_are(bounds, integral):
-    assert Range(**bounds).integral is integral

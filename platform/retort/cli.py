@@ -281,12 +281,12 @@ def distill(
     config = load_experiment(experiment, overrides or ())
     place = _open(workspace)
     from retort.distill.trainer import distil
-    from retort.sweep.tracked import log_run
+    from retort.sweep.tracked import log_missing
 
+    tracker = _tracker(place)  # before the work, so that a tracker that cannot be reached is told of first
     with _progress() as progress:
         done = distil(place, config, progress=progress)
-        if not done.reused:
-            log_run(_tracker(place), place, done.run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
+        log_missing(tracker, place, done.run)
     if as_json:
         from retort.terminal import print_json
 

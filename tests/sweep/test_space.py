@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from retort.config import load_experiment
 from retort.errors import ConfigError
@@ -150,3 +151,33 @@ def test_a_points_experiment_is_the_base_with_its_settings(smoke_space, experime
     point = {"objective.contrastive_weight": 0.2, "sampling.count": 4, "regularization.query_weight": 0.005}
     alone = load_experiment(experiment_file, [f"{key}={value}" for key, value in point.items()])
     assert load_space(smoke_space).experiment(point) == alone
+
+
+@pytest.mark.parametrize(
+    ("key", "bounds", "expected"),
+    [
+        ("sampling.count", {"low": 4, "high": 8}, IntDistribution(4, 8)),
+        ("sampling.count", {"low": 1, "high": 32, "log": True}, IntDistribution(1, 32, log=True)),
+        ("sampling.count", {"low": 4, "high": 8, "step": 2}, IntDistribution(4, 8, step=2)),
+        ("regularization.query_weight", {"low": 0, "high": 1}, FloatDistribution(0.0, 1.0)),
+        ("objective.temperature", {"low": 1, "high": 4, "step": 1}, FloatDistribution(1.0, 4.0, step=1.0)),
+        ("objective.temperature", {"low": 0.5, "high": 4}, FloatDistribution(0.5, 4.0)),
+    ],
+)
+def test_a_range_is_of_whole_numbers_where_the_setting_takes_nothing_between(changed, key, bounds, expected):
+    space = load_space(changed(search={key: bounds}))
+
+    assert space.distributions() == {key: expected}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"search": {"training.workers": [0, 2]}}, "search.training.workers: is about hardware"),
+        ({"reference": {"R@100": 60, "FLOPS": 14}}, r"reference.R@100 must lie in \[0, 1\], got 60"),
+        ({"reference": {"R@100": 0.6, "FLOPS": 0.01}}, "reference.FLOPS must be at least 0.1, got 0.01"),
+    ],
+)
+def test_what_would_fail_at_the_end_is_refused_at_the_beginning(changed, keys, message):
+    with pytest.raises(ConfigError, match=message):
+        load_space(changed(**keys))

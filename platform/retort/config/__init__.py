@@ -26,9 +26,10 @@ from retort.config.experiment import (
     TrainingConfig,
 )
 from retort.config.reading import experiment_from, load_experiment, parse_overrides, read_yaml, with_overrides
-from retort.config.search_space import Range, SearchSpaceConfig
+from retort.config.search_space import MIN_REFERENCE_FLOPS, Range, SearchSpaceConfig
 
 __all__ = [
+    "MIN_REFERENCE_FLOPS",
     "ContextConfig",
     "CorpusConfig",
     "EncoderConfig",

@@ -164,7 +164,11 @@ class RegularizationConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """Optimisation. ``workers`` and ``accumulation`` are about hardware: they leave losses and results as they are."""
+    """Optimisation.
+
+    ``workers`` and ``accumulation`` are about hardware: losses are the same, exactly without dropout, and up to the units
+    that are dropped with it.
+    """
 
     epochs: PositiveInt = 5
     batch_turns: PositiveInt = Field(default=10, description="turns in a step, over all workers")
@@ -225,6 +229,9 @@ class ExperimentConfig(Settings):
         """
         data: dict[str, Any] = self.model_dump(mode="json", exclude={"evaluation": True, "corpus": {"evaluate"}})
         del data["training"]["workers"], data["training"]["accumulation"]
+        if data["encoder"]["model"] not in ("tiny", "minilm"):
+            # A path or a hub id says where a model is; its content is in the fingerprint by its digest.
+            del data["encoder"]["model"]
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
             data["regularization"] = {"query": "none"}

@@ -6,7 +6,9 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from retort.config.base import Settings, kind_of_value
 
-__all__ = ["Range", "SearchSpaceConfig"]
+__all__ = ["MIN_REFERENCE_FLOPS", "Range", "SearchSpaceConfig"]
+
+MIN_REFERENCE_FLOPS = 0.1  # the hypervolume's axis ends at 0.05, below which nothing is won any more
 
 
 class Range(Settings):
@@ -26,13 +28,6 @@ class Range(Settings):
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
         return self
-
-    @property
-    def integral(self) -> bool:
-        """Whether bounds and step are whole numbers: then the setting is searched as an integer."""
-        return all(float(value).is_integer() for value in (self.low, self.high, self.step or 1.0)) and (
-            self.step is not None
-        )
 
 
 Choice = bool | int | float | str | None
@@ -69,4 +64,9 @@ class SearchSpaceConfig(Settings):
                 raise ValueError(f"start[{number}] lacks {', '.join(missing)}")
         if self.reference is not None and set(self.reference) != set(self.objectives):
             raise ValueError(f"reference must name the objectives {', '.join(self.objectives)}")
+        for name, value in (self.reference or {}).items():
+            if name == "FLOPS" and value < MIN_REFERENCE_FLOPS:
+                raise ValueError(f"reference.FLOPS must be at least {MIN_REFERENCE_FLOPS}, got {value}")
+            if name not in ("FLOPS", "L0") and not 0 <= value <= 1:
+                raise ValueError(f"reference.{name} must lie in [0, 1], got {value}")
         return self

@@ -28,7 +28,7 @@ from retort.shards.session import cluster_cpus, ensure_ray
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
 
-__all__ = ["Distilled", "distil", "distil_prepared"]
+__all__ = ["Distilled", "distil", "distil_prepared", "training_device"]
 
 CURVES_FILE = "curves.parquet"
 WORKER_RESULT = "worker.json"
@@ -60,8 +60,11 @@ def distil(workspace: Workspace, experiment: ExperimentConfig, *, progress: Prog
         InputError: If the configuration or something that it needs is wrong; nothing was started.
         RunError: If training failed.
     """
-    if experiment.training.workers == 0:
-        check_precision(experiment, _device())
+    workers = experiment.training.workers
+    if workers == 0:
+        check_precision(experiment, training_device())
+    else:
+        ensure_ray(cpus=max(workers, os.cpu_count() or 1))
     return distil_prepared(workspace, experiment, prepare(workspace, experiment, progress), progress=progress)
 
 
@@ -103,7 +106,7 @@ def distil_prepared(
         if experiment.training.workers == 0:
             started = time.monotonic()
             collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
-            device = _device()
+            device = training_device()
             student = initial_student(experiment.encoder, collection.tokenizer)
             curves = train(
                 experiment,
@@ -123,7 +126,8 @@ def distil_prepared(
     return Distilled(name, stage.folder, writer.record, reused=False, student=student)
 
 
-def _device() -> torch.device:
+def training_device() -> torch.device:
+    """Where one process trains: the first GPU, or the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -200,8 +204,9 @@ def _train_on_group(
     try:
         trainer.fit()
     except ray.train.TrainingFailedError as error:
-        cause = error.__cause__
-        raise cause if isinstance(cause, RetortError) else RunError(f"training failed: {error}") from error
+        causes = [*getattr(error, "worker_failures", {}).values(), error.__cause__]
+        own = next((cause for cause in causes if isinstance(cause, RetortError)), None)
+        raise own if own is not None else RunError(f"training failed: {error}") from error
     result = folder.read_json(WORKER_RESULT)
     writer.add(*(FileEntry(**entry) for entry in result["entries"]))
     writer.counts |= result["counts"]

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from retort.config import ExperimentConfig
 from retort.distill.step import CURVES, Batch, batch_loss, build_batch, epoch_batches
-from retort.errors import ConfigError, RunError
+from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
 from retort.shards.reader import Collection, TrainingTurns
 from retort.sparse.encoder import QueryEncoder, parameter_groups
@@ -116,6 +116,11 @@ def train(
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+    if len(turns) < world * settings.accumulation:
+        raise InputError(
+            f"{len(turns)} training turns are fewer than training.workers x training.accumulation = "
+            f"{world} x {settings.accumulation}: every part of a batch needs one"
+        )
     share = torch.from_numpy(collection.passage_share).float().to(device)
     per_epoch = len(epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=0))
     total_steps = settings.epochs * per_epoch

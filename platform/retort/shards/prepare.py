@@ -9,7 +9,7 @@ from retort.progress import Progress
 from retort.shards.rankings import prepare_rankings
 from retort.shards.training import prepare_training
 from retort.shards.vectors import prepare_vectors, vectors_stage
-from retort.sparse.models import model_directory
+from retort.sparse.models import check_model
 from retort.storage import Folder, Workspace
 from retort.teachers.imports import read_rewrites
 
@@ -32,7 +32,7 @@ def check_inputs(workspace: Workspace, experiment: ExperimentConfig) -> None:
         WorkspaceError: If passages, turns or rewrites are missing.
         ConfigError: If the model cannot be had.
     """
-    model_directory(experiment.encoder)
+    check_model(experiment.encoder)
     vectors_stage(workspace, experiment.encoder)
     read_turns(workspace, experiment.corpus.train)
     for teacher in experiment.teacher.names:

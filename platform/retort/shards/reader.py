@@ -63,9 +63,11 @@ class TrainingTurns:
         self.record = record
         self.teachers: tuple[str, ...] = tuple(record.config["teachers"])
         schema = training_schema(self.teachers)
-        table = folder.read_tables(record.names(suffix=".arrow"), schema).combine_chunks()
+        table = folder.read_tables(record.names(suffix=".arrow"), schema)
         self.query_ids: list[str] = table["query_id"].to_pylist()
         self.turn_numbers: Int32 = table["turn_number"].to_numpy()
+        # Chunks stay apart: put together, they would be copied out of the mapped files into every worker's own memory.
+        self._first_turns = np.cumsum([0, *(len(chunk) for chunk in table["query_id"].chunks)])
         self._lists = {field.name: _list_column(table, field.name) for field in schema if pa.types.is_list(field.type)}
         self._fused = lru_cache(maxsize=8192)(self._fuse)
 
@@ -73,13 +75,15 @@ class TrainingTurns:
         return len(self.query_ids)
 
     def _list(self, column: str, turn: int) -> np.ndarray:
-        offsets, values = self._lists[column]
-        return values[offsets[turn] : offsets[turn + 1]]
+        chunk = int(np.searchsorted(self._first_turns, turn, side="right")) - 1
+        offsets, values = self._lists[column][chunk]
+        place = turn - int(self._first_turns[chunk])
+        return values[offsets[place] : offsets[place + 1]]
 
     @property
     def lengths(self) -> Int64:
         """Input tokens of each turn."""
-        return np.diff(self._lists["input_ids"][0]).astype(np.int64)
+        return np.concatenate([np.diff(offsets) for offsets, _ in self._lists["input_ids"]]).astype(np.int64)
 
     def input_ids(self, turn: int) -> Int32:
         """The student's input."""
@@ -117,9 +121,5 @@ class TrainingTurns:
         )
 
 
-def _list_column(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    column = table[name]
-    if column.num_chunks == 0:
-        return np.zeros(1, np.int64), np.empty(0)
-    array = column.chunk(0)
-    return array.offsets.to_numpy(), array.values.to_numpy()
+def _list_column(table: pa.Table, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in table[name].chunks]

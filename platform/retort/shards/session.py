@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from retort.errors import InputError
 from retort.identity import canonical_json
 
-__all__ = ["cluster_cpus", "ensure_ray", "map_units"]
+__all__ = ["cluster_cpus", "ensure_ray", "map_units", "on_cluster"]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -39,16 +40,26 @@ def ensure_ray(*, cpus: int | None = None) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        if "RAY_ADDRESS" in os.environ:
-            ray.init(logging_level=logging.WARNING)
+        if on_cluster():
+            try:
+                ray.init(logging_level=logging.WARNING)
+            except ConnectionError as error:
+                address = os.environ["RAY_ADDRESS"]
+                raise InputError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
             return
         ray.init(
+            "local",  # also where somebody else's head runs on this machine
             num_cpus=cpus,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=512 * 1024**2,  # units pass file names, not vectors
         )
+
+
+def on_cluster() -> bool:
+    """Whether work goes to a cluster that was running before, which may grow, and not to one of this process's own."""
+    return "RAY_ADDRESS" in os.environ
 
 
 def cluster_cpus() -> int:
@@ -65,6 +76,9 @@ def _quiet_ray_data() -> Iterator[None]:
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars
     context.enable_progress_bars = False
+    # Otherwise a worker's error arrives as one of Ray's, without what it was.
+    raises_original = context.raise_original_map_exception
+    context.raise_original_map_exception = True
     logger = logging.getLogger("ray.data")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -72,6 +86,7 @@ def _quiet_ray_data() -> Iterator[None]:
         yield
     finally:
         context.enable_progress_bars = before
+        context.raise_original_map_exception = raises_original
         logger.setLevel(level)
 
 

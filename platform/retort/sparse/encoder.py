@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
 from retort.sparse.lexical import LexicalStudent
-from retort.sparse.models import model_directory
+from retort.sparse.models import check_model, longest_input, model_directory
 from retort.sparse.splade import SpladeEncoder, masked_lm_over_body, tiny_masked_lm
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, SparseVectors
@@ -43,7 +43,6 @@ QueryEncoder = LexicalStudent | SpladeEncoder
 CHECKPOINT_FOLDER = "checkpoint"  # of a run
 CHECKPOINT = "retort.json"
 HEAD = "head.safetensors"
-ROBERTA_LIKE = ("roberta", "xlm-roberta", "camembert", "longformer")
 # A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
 MINILM_BIAS = -6.0
 
@@ -62,22 +61,15 @@ def _without_noise(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             transformers_logging.enable_progress_bar()
 
 
-def _model_settings(directory: Path, *, layers: int | None, max_tokens: int) -> PretrainedConfig:
+def _model_settings(directory: Path, layers: int | None) -> PretrainedConfig:
     settings: PretrainedConfig = AutoConfig.from_pretrained(directory)
     if layers is not None:
-        if layers > settings.num_hidden_layers:
-            raise ConfigError([f"encoder.layers: {layers} asked for, the model has {settings.num_hidden_layers}"])
         settings.num_hidden_layers = layers
-    readable = getattr(settings, "max_position_embeddings", max_tokens)
-    if settings.model_type in ROBERTA_LIKE:
-        readable -= settings.pad_token_id + 1  # their positions begin behind the padding's
-    if max_tokens > readable:
-        raise ConfigError([f"encoder: {max_tokens} tokens asked for, the model reads up to {readable}"])
     return settings
 
 
-def _body(directory: Path, *, layers: int | None, max_tokens: int) -> PreTrainedModel:
-    settings = _model_settings(directory, layers=layers, max_tokens=max_tokens)
+def _body(directory: Path, layers: int | None) -> PreTrainedModel:
+    settings = _model_settings(directory, layers)
     extra = {"add_pooling_layer": False} if settings.model_type in {"bert", "roberta"} else {}
     body: PreTrainedModel = _without_noise(
         AutoModel.from_pretrained, directory, config=settings, dtype=torch.float32, **extra
@@ -91,8 +83,9 @@ def initial_student(config: EncoderConfig, tokenizer: Tokenizer) -> QueryEncoder
     Raises:
         ConfigError: If the model cannot be had or does not fit the configuration.
     """
+    check_model(config)
     directory = model_directory(config)
-    longest = max(config.query_tokens, config.passage_tokens if config.family == "splade" else 0)
+    longest = longest_input(config)
     if config.family == "lexical":
         if directory is None:
             return LexicalStudent.tiny(
@@ -102,7 +95,7 @@ def initial_student(config: EncoderConfig, tokenizer: Tokenizer) -> QueryEncoder
                 layers=config.layers,
                 max_tokens=longest,
             )
-        body = _body(directory, layers=config.layers, max_tokens=longest)
+        body = _body(directory, config.layers)
         return LexicalStudent(
             body, special_ids=tokenizer.special_ids.tolist(), vocabulary_size=tokenizer.vocabulary_size
         )
@@ -116,9 +109,9 @@ def initial_student(config: EncoderConfig, tokenizer: Tokenizer) -> QueryEncoder
             )
         )
     if config.model == "minilm":
-        body = _body(directory, layers=config.layers, max_tokens=longest)
+        body = _body(directory, config.layers)
         return SpladeEncoder(masked_lm_over_body(body, bias=MINILM_BIAS))  # type: ignore[arg-type]
-    settings = _model_settings(directory, layers=config.layers, max_tokens=longest)
+    settings = _model_settings(directory, config.layers)
     return SpladeEncoder(
         _without_noise(AutoModelForMaskedLM.from_pretrained, directory, config=settings, dtype=torch.float32)
     )
@@ -181,7 +174,7 @@ def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
     tokenizer = Tokenizer(directory)
     student: QueryEncoder
     if family == "lexical":
-        body = _body(directory, layers=None, max_tokens=0)
+        body = _body(directory, None)
         student = LexicalStudent(
             body, special_ids=tokenizer.special_ids.tolist(), vocabulary_size=tokenizer.vocabulary_size
         )

@@ -13,9 +13,12 @@ from retort.config import EncoderConfig
 from retort.errors import ConfigError
 from retort.identity import file_digest
 
-__all__ = ["model_digest", "model_directory"]
+__all__ = ["check_model", "longest_input", "model_digest", "model_directory"]
 
-MODEL_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")
+TEXT_FILES = ("*.json", "*.txt", "*.model")
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+MODEL_FILES = (*TEXT_FILES, *WEIGHTS)
+ROBERTA_LIKE = ("roberta", "xlm-roberta", "camembert", "longformer")
 
 
 def model_directory(config: EncoderConfig) -> Path | None:
@@ -53,7 +56,10 @@ def _download(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(MODEL_FILES)))
+        path = Path(snapshot_download(name, allow_patterns=[*TEXT_FILES, WEIGHTS[0]]))
+        if not any(path.glob(WEIGHTS[0])):
+            path = Path(snapshot_download(name, allow_patterns=list(MODEL_FILES)))
+        return path
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
@@ -61,11 +67,41 @@ def _download(name: str) -> Path:
         ) from error
 
 
+def longest_input(config: EncoderConfig) -> int:
+    """Tokens of the longest text that the configured model must read."""
+    if config.family == "lexical":
+        return config.query_tokens
+    return max(config.query_tokens, config.rewrite_tokens, config.passage_tokens)
+
+
+def check_model(config: EncoderConfig) -> None:
+    """Find out, without loading it, whether the model can be had and is large enough.
+
+    Raises:
+        ConfigError: If it cannot be had, is of the wrong kind, has fewer layers, or reads fewer tokens.
+    """
+    directory = model_directory(config)
+    if directory is None:
+        return
+    settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    layers = settings.get("num_hidden_layers", settings.get("n_layers"))
+    if config.layers is not None and layers is not None and config.layers > layers:
+        raise ConfigError([f"encoder.layers: {config.layers} asked for, the model has {layers}"])
+    readable, longest = settings.get("max_position_embeddings"), longest_input(config)
+    if readable is not None and settings.get("model_type") in ROBERTA_LIKE:
+        readable -= settings.get("pad_token_id", 1) + 1  # their positions begin behind the padding's
+    if readable is not None and longest > readable:
+        raise ConfigError([f"encoder: {longest} tokens asked for, the model reads up to {readable}"])
+
+
 def model_digest(config: EncoderConfig) -> str:
     """SHA-256 over the content of the model's files, wherever they lie; for ``tiny``, over what makes it."""
     directory = model_directory(config)
     if directory is None:
-        return hashlib.sha256(f"tiny 1 {config.hidden_size} {config.layers}".encode()).hexdigest()
+        # The size of the position table shifts the draws of the weights that come after it.
+        longest = longest_input(config)
+        positions = f" {longest}" if longest > 512 else ""
+        return hashlib.sha256(f"tiny 1 {config.hidden_size} {config.layers}{positions}".encode()).hexdigest()
     files = sorted({path for pattern in MODEL_FILES for path in directory.glob(pattern)})
     return _digest_of_files(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 

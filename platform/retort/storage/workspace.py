@@ -27,6 +27,7 @@ __all__ = ["Folder", "Stage", "StageWriter", "Workspace"]
 
 MARKER: Final = "workspace.json"
 FORMAT: Final = 1
+NESTED: Final = "evaluations/"
 
 
 class Workspace:
@@ -273,7 +274,8 @@ class Folder:
             return
         for path in self.workspace.fs.find(base):
             name = path[len(base) :].lstrip("/")
-            if name not in keep and name != RECORD:
+            # Evaluations are stages of their own below a run, and another process may be writing one.
+            if name not in keep and name != RECORD and not name.startswith(NESTED):
                 self.workspace.fs.rm_file(path)
 
     # -- reading ------------------------------------------------------------------------------------------------------

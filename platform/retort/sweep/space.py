@@ -25,6 +25,7 @@ __all__ = ["SearchSpace", "load_space"]
 # Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
 PREPARED = ("corpus", "context", "encoder", "teacher")
 MAX_PREPARED = 64
+HARDWARE = ("training.workers", "training.accumulation")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,27 @@ class SearchSpace:
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The searched settings as Optuna has them."""
-        return {key: _distribution(dimension) for key, dimension in self.settings.search.items()}
+        return {
+            key: _distribution(dimension, integer=self.is_integer(key))
+            for key, dimension in self.settings.search.items()
+        }
+
+    def is_integer(self, key: str) -> bool:
+        """Whether a searched range is of whole numbers: its bounds and step are, and the setting takes nothing between."""
+        dimension = self.settings.search[key]
+        if not isinstance(dimension, Range):
+            return False
+        whole = (dimension.low, dimension.high, dimension.step or 1.0)
+        if not all(float(value).is_integer() for value in whole):
+            return False
+        return self._takes(key, dimension.high) and not self._takes(key, dimension.high - 0.5)
+
+    def _takes(self, key: str, value: float) -> bool:
+        try:
+            self.experiment({key: value})
+        except ConfigError:
+            return False
+        return True
 
     def prepared_variants(self) -> Iterator[ExperimentConfig]:
         """One experiment for every combination of searched settings that the stages before training depend on."""
@@ -61,7 +82,7 @@ class SearchSpace:
 
     def _values(self, key: str) -> Sequence[object]:
         dimension = self.settings.search[key]
-        return _steps(dimension) if isinstance(dimension, Range) else dimension
+        return _steps(dimension, integer=self.is_integer(key)) if isinstance(dimension, Range) else dimension
 
     def identity(self) -> dict[str, object]:
         """What the sweep's name stands for; how many trials, and how many at a time, may change when it goes on."""
@@ -74,19 +95,21 @@ class SearchSpace:
         }
 
 
-def _distribution(dimension: tuple[Any, ...] | Range) -> BaseDistribution:
+def _distribution(dimension: tuple[Any, ...] | Range, *, integer: bool) -> BaseDistribution:
     if not isinstance(dimension, Range):
         return CategoricalDistribution(dimension)
-    if dimension.integral:
-        return IntDistribution(int(dimension.low), int(dimension.high), step=int(dimension.step or 1))
+    if integer:
+        return IntDistribution(
+            int(dimension.low), int(dimension.high), log=dimension.log, step=int(dimension.step or 1)
+        )
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
-def _steps(dimension: Range) -> list[float]:
+def _steps(dimension: Range, *, integer: bool) -> list[float]:
     assert dimension.step is not None, "checked when the space was loaded"
     count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
     values = [dimension.low + number * dimension.step for number in range(count)]
-    return [int(value) for value in values] if dimension.integral else values
+    return [int(value) for value in values] if integer else values
 
 
 def load_space(path: str | Path, overrides: Sequence[str] = (), *, trials: int | None = None) -> SearchSpace:
@@ -137,14 +160,17 @@ def _unusable(space: SearchSpace) -> list[str]:
     prepared = 1
     for key, dimension in space.settings.search.items():
         concerns_stages = key.partition(".")[0] in PREPARED
+        if key in HARDWARE:
+            problems.append(f"search.{key}: is about hardware and changes no result; set it beside search")
+            continue
+        integer = space.is_integer(key)
         if isinstance(dimension, Range):
-            tried: Sequence[object] = (
-                (int(dimension.low), int(dimension.high)) if dimension.integral else (dimension.low, dimension.high)
-            )
+            bounds = (dimension.low, dimension.high)
+            tried: Sequence[object] = tuple(int(value) for value in bounds) if integer else bounds
             if concerns_stages and dimension.step is None:
                 problems.append(f"search.{key}: shards are prepared before the trials; give it choices, or a step")
                 continue
-            prepared *= len(_steps(dimension)) if concerns_stages else 1
+            prepared *= len(_steps(dimension, integer=integer)) if concerns_stages else 1
         else:
             tried = dimension
             prepared *= len(dimension) if concerns_stages else 1

@@ -6,12 +6,14 @@ is logged when its trial has ended: a killed driver leaves no child RUNNING, and
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from retort.errors import RunError
 from retort.report.front import TrialPoint
 from retort.report.points import figure
 from retort.retrieval.students import find_run
@@ -22,9 +24,27 @@ from retort.sweep.space import SearchSpace
 from retort.sweep.tuner import Listener
 from retort.tracking import TrackedRun, Tracker
 
-__all__ = ["TrackedSweep", "log_run"]
+__all__ = ["TrackedSweep", "log_missing", "log_run"]
 
 TRACKED = "tracking.json"
+
+
+@contextmanager
+def _tracker_errors(tracker: Tracker) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise RunError(f"MLflow at {tracker.uri} failed: {error.message}") from error
+
+
+def log_missing(tracker: Tracker, workspace: Workspace, run: str) -> None:
+    """Log a finished run that no earlier call has logged, such as one whose tracker could not be reached then."""
+    fingerprint = find_run(workspace, run).require("the run is not finished").fingerprint
+    with _tracker_errors(tracker):
+        if not tracker.find(tags={"retort.fingerprint": fingerprint, "retort.kind": "distill"}):
+            log_run(tracker, workspace, run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
 
 
 def log_run(
@@ -156,10 +176,15 @@ class TrackedSweep(Listener):
         self.parent.end("FINISHED")
 
     def flush(self) -> None:
-        """Wait for what is still to be logged; an error in logging is raised here."""
+        """Wait for what is still to be logged.
+
+        Raises:
+            RunError: If the tracker failed; every trial is in the workspace all the same, and ``--resume`` logs it.
+        """
         pending, self._pending = self._pending, []
-        for future in pending:
-            future.result()
+        with _tracker_errors(self.tracker):
+            for future in pending:
+                future.result()
 
 
 def _note(sweep: Sweep) -> str:

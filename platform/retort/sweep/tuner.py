@@ -19,14 +19,21 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from retort.config import EvaluationConfig, SearchSpaceConfig
+from retort.config import MIN_REFERENCE_FLOPS, EvaluationConfig, SearchSpaceConfig
+from retort.distill import checkpoint
+from retort.distill.trainer import training_device
+from retort.distill.worker import check_precision
 from retort.errors import InputError, RunError
 from retort.progress import Progress
 from retort.report.front import TrialPoint
 from retort.report.measures import SHOWN
+from retort.retrieval import evaluate
 from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
+from retort.shards import rankings, training, vectors
 from retort.shards.prepare import check_inputs, prepare
-from retort.shards.session import cluster_cpus, ensure_ray
+from retort.shards.session import cluster_cpus, ensure_ray, on_cluster
+from retort.shards.vectors import prepare_vectors
+from retort.sparse.models import model_digest
 from retort.storage import FileEntry, Folder, StageWriter, Workspace
 from retort.sweep.results import (
     Objectives,
@@ -46,6 +53,7 @@ __all__ = ["Listener", "run_sweep", "sweep_folder"]
 STAGE = "sweep"
 VERSION = 1
 STUDY = "retort"
+STAGE_VERSIONS = (vectors.VERSION, rankings.VERSION, training.VERSION, checkpoint.VERSION, evaluate.VERSION)
 
 
 class Listener:
@@ -71,12 +79,18 @@ def sweep_folder(workspace: Workspace, space: SearchSpace) -> Folder:
 
 
 def _inputs(workspace: Workspace, space: SearchSpace) -> dict[str, str]:
-    experiment = space.experiment({})
-    names = ["passages", f"turns/{experiment.corpus.train}", f"judgements/{experiment.corpus.train}"]
-    if experiment.corpus.evaluate is not None:
-        names += [f"turns/{experiment.corpus.evaluate}", f"judgements/{experiment.corpus.evaluate}"]
+    """All that a trial's result depends on beside its settings: corpus, rewrites, models, and the stages' versions."""
+    names = {"passages"}
+    inputs = {"stages": " ".join(map(str, STAGE_VERSIONS))}
+    for experiment in (space.experiment({}), *space.prepared_variants()):
+        corpus = experiment.corpus
+        splits = [split for split in (corpus.train, corpus.validation, corpus.evaluate) if isinstance(split, str)]
+        names |= {f"{kind}/{split}" for kind in ("turns", "judgements") for split in splits}
+        names |= {f"rewrites/{teacher}/{corpus.train}" for teacher in experiment.teacher.names}
+        encoder = experiment.encoder
+        inputs[f"model/{encoder.family}/{encoder.model}/{encoder.layers}"] = model_digest(encoder)
     way_out = "import it first: retort import --help"
-    return {name: workspace.folder(name).require(way_out).fingerprint for name in names}
+    return inputs | {name: workspace.folder(name).require(way_out).fingerprint for name in sorted(names)}
 
 
 def run_sweep(
@@ -106,25 +120,31 @@ def run_sweep(
         RunError: If every trial failed.
     """
     listener = listener if listener is not None else Listener()
-    for experiment in space.prepared_variants():
+    base = space.experiment({})
+    if base.training.workers == 0 and not on_cluster():
+        check_precision(base, training_device())
+    for experiment in (base, *space.prepared_variants()):
         check_inputs(workspace, experiment)
     folder = sweep_folder(workspace, space)
     record = folder.record()
     begun = len(read_trials(folder))
-    if record is not None and int(record.config["trials"]) >= space.settings.trials:
+    complete = record is not None and int(record.counts["trials"]) >= space.settings.trials
+    if complete and record is not None and record.config["reference"] == space.settings.reference:
         progress(STAGE, 1, 1, f"{folder.name} is there already")
         return Sweep.read(folder)
-    if begun and not resume:
+    if begun and not complete and not resume:
         why = "was interrupted" if record is None else f"has {begun} trials, and {space.settings.trials} are asked for"
         raise InputError(f"{folder.name} {why}; nothing was started: go on with --resume ({begun} trials are kept)")
-    config = space.identity() | {"trials": space.settings.trials}
+    config = space.identity() | {"trials": space.settings.trials, "reference": space.settings.reference}
     with folder.writing(
         STAGE, VERSION, config=config, inputs=_inputs(workspace, space), keep_parts=True, extend=True
     ) as writer:
-        for experiment in space.prepared_variants():
-            prepare(workspace, experiment, progress)
         writer.add(folder.write_bytes("sweep.json", (json.dumps(_description(space), indent=1) + "\n").encode()))
         writer.add(*listener.started(folder, space))
+        # The baselines are measured with the base's encoder, which need not be one of those that are searched.
+        prepare_vectors(workspace, base.encoder, progress)
+        for experiment in space.prepared_variants():
+            prepare(workspace, experiment, progress)
         _search(workspace, space, folder, concurrent or space.settings.concurrent, progress, listener)
         sweep = _conclude(workspace, space, folder, writer, progress)
         listener.evaluated(sweep)
@@ -192,11 +212,12 @@ def _search(
     cpus = cluster_cpus()
     if base.training.workers:
         # The trial waits for its workers: it must reserve next to nothing, and no more may run than have workers.
-        concurrent = min(concurrent, max(1, cpus // base.training.workers))
+        concurrent = concurrent if on_cluster() else min(concurrent, max(1, cpus // base.training.workers))
         resources: dict[str, float] = {"memory": 1 << 20}
         threads = 1
     else:
-        concurrent = min(concurrent, cpus)
+        # A cluster may start nodes for trials that wait; this machine has the processors that it has.
+        concurrent = concurrent if on_cluster() else min(concurrent, cpus)
         threads = max(1, cpus // concurrent)
         resources = {"cpu": threads}
     tried = [dict(point.config) for point in done]
@@ -240,6 +261,10 @@ def _search(
         ),
     )
     tuner.fit()
+    ended = len(read_trials(folder))
+    if ended < settings.trials:
+        # Tune ends quietly on an interrupt. What is missing must not be taken for a finished sweep.
+        raise RunError(f"interrupted after {ended} of {settings.trials} trials, which are kept; go on with --resume")
     leftovers = f"{workspace.root}/.ray_tune/{name}"
     if workspace.fs.exists(leftovers):
         workspace.fs.rm(leftovers, recursive=True)
@@ -319,6 +344,8 @@ def _conclude(
     if reference is None:
         context = evaluate_baseline(workspace, "baseline:context", experiment, split=VALIDATION)
         reference = {name: float(context.measures[name]) for name in space.settings.objectives}
+        if "FLOPS" in reference:
+            reference["FLOPS"] = max(reference["FLOPS"], MIN_REFERENCE_FLOPS)
     if split is not None:
         names = ["context", "last", *(f"rewrite:{teacher}" for teacher in experiment.teacher.names)]
         steps = len(front) + len(names)
