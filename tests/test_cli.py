@@ -77,6 +77,19 @@ def same_id_with_another_text(place: Place) -> list[object]:
     return place.topiocqa(collection=COLLECTION + "twin-0\tAnother text.\ttwin\n")
 
 
+def model_of_minilms_size(place: Place) -> list[object]:
+    sizes = {"model_type": "bert", "num_hidden_layers": 6, "max_position_embeddings": 512}
+    model = place.file("model/config.json", json.dumps({"architectures": ["BertModel"], **sizes})).parent
+    return ["distill", place.experiment, "-w", place.workspace, f"encoder.model={model}"]
+
+
+def workspace_with(content: str) -> Callable[[Place], list[object]]:
+    def words(place: Place) -> list[object]:
+        return ["import", "synthetic", "-w", place.file("other/workspace.json", content).parent]
+
+    return words
+
+
 BAD: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
     "unknown key": (
         distill("objective.contrastive_wight=0.1"),
@@ -114,6 +127,42 @@ BAD: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
     "no masked LM": (
         encoder_that_is_no_masked_lm,
         [r"encoder.model: .*/model is no masked LM \(its config.json names \['BertModel'\]\)"],
+    ),
+    "more layers than there are": (
+        lambda p: [*model_of_minilms_size(p), "encoder.layers=99"],
+        ["encoder.layers: 99 asked for, the model has 6"],
+    ),
+    "more tokens than can be read": (
+        lambda p: [*model_of_minilms_size(p), "encoder.query_tokens=600"],
+        ["encoder: 600 tokens asked for, the model reads up to 512"],
+    ),
+    "a model without a tokeniser": (
+        lambda p: [*model_of_minilms_size(p), "encoder.layers=2"],
+        ["encoder.model: .*/model has no tokenizer.json"],
+    ),
+    "a date that is none": (distill("teacher.names=2024-13-45"), ["teacher.names: the value '2024-13-45' is no valid"]),
+    "a search space to distil": (
+        lambda p: ["distill", p.space, "-w", p.workspace],
+        ["is a search space, not an experiment: retort sweep takes it"],
+    ),
+    "hardware searched": (
+        lambda p: ["sweep", p.changed_space(search={"training.workers": [0, 2]}), "-w", p.workspace],
+        ["search.training.workers: is about hardware"],
+    ),
+    "a workspace without a name": (lambda p: ["import", "synthetic", "-w", ""], ["the workspace has no name"]),
+    "a workspace below a file": (
+        lambda p: ["import", "synthetic", "-w", p.file("file", "") / "w"],
+        ["workspace .* cannot be made: "],
+    ),
+    "a workspace of no format": (workspace_with("{}"), ["workspace.json does not say a workspace's format"]),
+    "a workspace that is no JSON": (workspace_with("once"), ["workspace.json does not say a workspace's format"]),
+    "a split called validate": (
+        lambda p: [*p.topiocqa()[:5], "validate", *p.topiocqa()[6:]],
+        ["a split cannot be called validate"],
+    ),
+    "topics nested too deeply": (
+        lambda p: p.topiocqa(topics="[" + "[" * 100_000 + "]" * 100_000 + "]"),
+        ["topics.json:1: "],
     ),
     "fp16 without a GPU": (distill("training.precision=fp16"), ["training.precision: fp16 needs a GPU"]),
     "wrong column order": (

@@ -1,8 +1,11 @@
 """``retort``: the command line. Parse, load, call, print; everything slow is imported by the command that needs it.
 
+Longer than other modules, because every command, with its options, stands here and nowhere else.
+
 Exit codes: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RetortError as error:
         sys.stderr.write(f"failed: {error}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"failed: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
+        return 1
     return result if isinstance(result, int) else 0
 
 
@@ -82,6 +88,16 @@ def _tracker(workspace: "Workspace", experiment: str = "retort") -> "MlflowTrack
 
     uri = default_tracking_uri(workspace)
     return MlflowTracker(uri, experiment, default_artifact_root(workspace, uri))
+
+
+def _program() -> str:
+    """How the program is called here: by its path where it is not on the PATH, as after ``make sweep`` alone."""
+    import shutil
+
+    called = Path(sys.argv[0])
+    if shutil.which("retort") is not None or called.name != "retort":
+        return "retort"
+    return str(called)
 
 
 def _say(text: str) -> None:
@@ -280,9 +296,10 @@ def distill(
 
     config = load_experiment(experiment, overrides or ())
     place = _open(workspace)
-    from retort.distill.trainer import distil
+    from retort.distill.trainer import check_distillation, distil
     from retort.sweep.tracked import log_missing
 
+    check_distillation(place, config)
     tracker = _tracker(place)  # before the work, so that a tracker that cannot be reached is told of first
     with _progress() as progress:
         done = distil(place, config, progress=progress)
@@ -296,7 +313,7 @@ def distill(
     last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
     _say(f"{done.run}{' (there already)' if done.reused else ''}")
     _say(f"  {counts['steps']} steps in {counts['training_seconds']:.0f} s on {counts['device']}; last step: {last}")
-    _say(f"  evaluate it: retort evaluate {done.run} --split dev --workspace {workspace}")
+    _say(f"  evaluate it: {_program()} evaluate {done.run} --split dev --workspace {workspace}")
 
 
 @app.command()
@@ -392,8 +409,10 @@ def _tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     if done.baselines:
         console.print(baselines_table(done.baselines, done.split))
     _say(f"front: {done.folder.url('front.html')}\n       {done.folder.url('front.png')}")
-    _say(f"all of it as JSON: retort front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
-    _say(f"MLflow: retort ui --workspace {workspace}   ({default_tracking_uri(done.folder.workspace)})")
+    _say(f"all of it as JSON: {_program()} front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
+    place = done.folder.workspace
+    if place.is_local or "MLFLOW_TRACKING_URI" in os.environ:
+        _say(f"MLflow: {_program()} ui --workspace {workspace}   ({default_tracking_uri(place)})")
 
 
 @app.command()
@@ -441,6 +460,7 @@ def export(
     run: Annotated[str, typer.Argument(help="The run.")],
     directory: Annotated[Path, typer.Argument(help="A directory that does not exist yet.")],
     workspace: WorkspaceOption,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy a run's checkpoint out of the workspace; the splade family's loads in sentence-transformers as it is.
 
@@ -455,6 +475,11 @@ def export(
     if directory.exists():
         raise InputError(f"{directory} exists already; nothing was overwritten: name another directory")
     shutil.copytree(folder.local_tree(CHECKPOINT_FOLDER), directory)
+    if as_json:
+        from retort.terminal import print_json
+
+        print_json({"run": folder.name.removeprefix("runs/"), "directory": str(directory)})
+        return
     _say(f"{folder.name} -> {directory}")
 
 
@@ -467,7 +492,6 @@ def ui(
 
     Example: retort ui --workspace w --port 5000
     """
-    import os
     import subprocess
 
     from retort.tracking import default_tracking_uri

@@ -32,6 +32,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         raise ConfigError([f"{line}is no valid YAML: {getattr(error, 'problem', error)}"], source=source) from error
+    except ValueError as error:  # what looks like a date and is none
+        raise ConfigError([f"holds a value that YAML cannot read: {error}; put it in quotes"], source=source) from error
     if data is None:
         raise ConfigError(["is empty"], source=source)
     if not isinstance(data, dict):
@@ -54,7 +56,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             continue
         try:
             parsed[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             problems.append(f"{key}: the value {value!r} is no valid YAML")
     if problems:
         raise ConfigError(problems, source="command line")
@@ -90,4 +92,7 @@ def experiment_from(data: Mapping[str, Any], *, source: str | None = None) -> Ex
 
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment's YAML, with ``key=value`` overrides; raises ``ConfigError`` with every problem."""
-    return experiment_from(with_overrides(read_yaml(path), parse_overrides(overrides)), source=str(path))
+    data = read_yaml(path)
+    if "search" in data or "objectives" in data:
+        raise ConfigError(["is a search space, not an experiment: retort sweep takes it"], source=str(path))
+    return experiment_from(with_overrides(data, parse_overrides(overrides)), source=str(path))

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from retort.config import HoldoutConfig
 from retort.errors import ConfigError
 
-__all__ = ["validation_conversations"]
+__all__ = ["HELD_OUT", "validation_conversations"]
+
+HELD_OUT = "validate"  # as a split: the conversations that corpus.validate holds out of training
 
 
 def validation_conversations(conversation_ids: Iterable[str], config: HoldoutConfig) -> frozenset[str]:

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from retort.config import ContextConfig
-from retort.corpora.collection import passage_rows, read_passages
+from retort.corpora.collection import read_doc_ids, read_passages
 from retort.corpora.context import context_text
 from retort.corpora.turns import read_judgements, read_turns, splits
 from retort.errors import InputError
-from retort.records import REWRITE_SCHEMA
+from retort.records import REWRITE_SCHEMA, Passage
 from retort.storage import Workspace
 
 __all__ = ["describe_turn"]
@@ -34,8 +38,7 @@ def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, con
     ((name, turn),) = found
     judged = read_judgements(workspace, name).get(query_id, {})
     doc_ids = sorted(judged, key=lambda doc_id: -judged[doc_id])
-    rows = passage_rows(workspace, doc_ids)
-    passages = read_passages(workspace, [rows[doc_id] for doc_id in doc_ids])
+    known = _known(workspace, doc_ids)
     return {
         "query_id": query_id,
         "split": name,
@@ -48,9 +51,19 @@ def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, con
         "context": context_text(turn, context),
         "rewrites": _rewrites(workspace, query_id, name),
         "judged": [
-            {"doc_id": p.doc_id, "relevance": judged[p.doc_id], "title": p.title, "text": p.text} for p in passages
+            {"doc_id": d, "relevance": judged[d], "title": known[d].title, "text": known[d].text}
+            if d in known
+            else {"doc_id": d, "relevance": judged[d], "title": "", "text": "(not in the collection)"}
+            for d in doc_ids
         ],
     }
+
+
+def _known(workspace: Workspace, doc_ids: list[str]) -> dict[str, Passage]:
+    # Judgements of relevance 0 may name passages that the collection lacks.
+    there = pc.is_in(read_doc_ids(workspace), value_set=pa.array(doc_ids, pa.string()))
+    rows = np.flatnonzero(there.to_numpy())
+    return {passage.doc_id: passage for passage in read_passages(workspace, rows.tolist())}
 
 
 def _rewrites(workspace: Workspace, query_id: str, split: str) -> dict[str, str]:

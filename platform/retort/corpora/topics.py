@@ -122,6 +122,8 @@ def _records(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             record, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise DataError(f"is no valid JSON: {error.msg}; was it cut off?", path=path, line=error.lineno) from error
+        except RecursionError as error:
+            raise DataError("is nested too deeply for a turn", path=path, line=line) from error
         yield line, record
         skip_blanks()
         if text[position : position + 1] not in (",", "]"):

@@ -10,7 +10,8 @@ from typing import Final
 import pyarrow as pa
 
 from retort.config import checked_name
-from retort.errors import WorkspaceError
+from retort.corpora.holdout import HELD_OUT
+from retort.errors import ConfigError, WorkspaceError
 from retort.identity import fingerprint
 from retort.records import JUDGEMENT_SCHEMA, TURN_SCHEMA, Judgement, Message, Turn
 from retort.storage import Folder, Workspace
@@ -31,6 +32,8 @@ def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str]) 
         WorkspaceError: If the split is there and came from other inputs.
     """
     checked_name(split, "split")
+    if split == HELD_OUT:
+        raise ConfigError([f"a split cannot be called {split}: that names the turns which corpus.validate holds out"])
     for stage in (JUDGEMENTS, TURNS):
         record = workspace.folder(f"{stage}/{split}").record()
         if record is not None and record.fingerprint != fingerprint(stage, VERSION, config={}, inputs=inputs):

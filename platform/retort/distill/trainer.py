@@ -22,13 +22,13 @@ from retort.distill.checkpoint import run_stage
 from retort.distill.worker import Curves, check_precision, train
 from retort.errors import RetortError, RunError
 from retort.progress import Progress, silent
-from retort.shards.prepare import Prepared, prepare
+from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import cluster_cpus, ensure_ray
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
 
-__all__ = ["Distilled", "distil", "distil_prepared", "training_device"]
+__all__ = ["Distilled", "check_distillation", "distil", "distil_prepared", "training_device"]
 
 CURVES_FILE = "curves.parquet"
 WORKER_RESULT = "worker.json"
@@ -60,12 +60,22 @@ def distil(workspace: Workspace, experiment: ExperimentConfig, *, progress: Prog
         InputError: If the configuration or something that it needs is wrong; nothing was started.
         RunError: If training failed.
     """
+    check_distillation(workspace, experiment)
     workers = experiment.training.workers
-    if workers == 0:
-        check_precision(experiment, training_device())
-    else:
+    if workers:
         ensure_ray(cpus=max(workers, os.cpu_count() or 1))
     return distil_prepared(workspace, experiment, prepare(workspace, experiment, progress), progress=progress)
+
+
+def check_distillation(workspace: Workspace, experiment: ExperimentConfig) -> None:
+    """Find out, before anything is started or written, whether an experiment can be distilled here.
+
+    Raises:
+        InputError: If not.
+    """
+    if experiment.training.workers == 0:
+        check_precision(experiment, training_device())
+    check_inputs(workspace, experiment)
 
 
 def distil_prepared(

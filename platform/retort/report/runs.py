@@ -31,8 +31,12 @@ def compare_runs(
         raise InputError(f"a comparison needs two runs, got {', '.join(names) or 'none'}")
     per_turn: dict[str, dict[str, dict[str, float]]] = {}
     conversations: dict[str, str] = {}
+    # Runs first: a baseline may have been evaluated with several encoders, and is compared on the runs' footing.
+    order = sorted(names, key=lambda name: name.startswith("baseline:"))
+    first = latest_evaluation(workspace, order[0], split=split).require("it was just found")
     for name in names:
-        rows = latest_evaluation(workspace, name, split=split).read_table("measures.parquet").to_pylist()
+        folder = latest_evaluation(workspace, name, split=split, like=first)
+        rows = folder.read_table("measures.parquet").to_pylist()
         conversations |= {row["query_id"]: row["conversation_id"] for row in rows}
         per_turn[name] = {row["query_id"]: {key: row[key] for key in MEASURES} for row in rows}
     return compare(per_turn, conversations, baseline or names[0], MEASURES)

@@ -23,7 +23,7 @@ from retort.config import (
     with_overrides,
 )
 from retort.corpora.context import context_of
-from retort.corpora.holdout import validation_conversations
+from retort.corpora.holdout import HELD_OUT, validation_conversations
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import ConfigError, DataError, WorkspaceError
 from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
@@ -59,7 +59,7 @@ __all__ = [
 
 STAGE = "evaluation"
 VERSION = 1
-VALIDATION = "validate"  # as a split: the conversations that corpus.validate holds out of training
+VALIDATION = HELD_OUT
 BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
 
 
@@ -131,8 +131,14 @@ def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, token
     ]
 
 
-def latest_evaluation(workspace: Workspace, name: str, *, split: str) -> Folder:
+def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
     """The latest finished evaluation of a run or a baseline on a split.
+
+    Args:
+        workspace: Where it is.
+        name: A run, or a baseline as ``baseline:last``.
+        split: What it was evaluated on.
+        like: An evaluation that it must be comparable with: of the same vectors, and as deep.
 
     Raises:
         WorkspaceError: If there is none; the message says how to get one.
@@ -144,11 +150,15 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str) -> Folder:
     found = []
     for folder in workspace.stages(parent):
         record = folder.require("it is listed")
-        if record.config["split"] == split:
+        comparable = like is None or (
+            record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"]
+        )
+        if record.config["split"] == split and comparable:
             found.append((record.created, folder.name))
     if not found:
         raise WorkspaceError(
-            f"{name} was not evaluated on {split}: retort evaluate {name} --split {split} --workspace {workspace.url}"
+            f"{name} was not evaluated on {split}{'' if like is None else ', or not with the same vectors and top_k'}: "
+            f"retort evaluate {name} --split {split} --workspace {workspace.url}"
         )
     return workspace.folder(max(found)[1])
 

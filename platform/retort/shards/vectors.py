@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from retort.config import EncoderConfig
 from retort.corpora.collection import passage_parts
+from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.progress import Progress
 from retort.shards.session import map_units
@@ -51,7 +52,12 @@ def vectors_stage(workspace: Workspace, encoder: EncoderConfig) -> Stage:
         config |= {"k1": encoder.k1, "b": encoder.b}
         directory = model_directory(encoder)
         if directory is not None:
-            inputs["tokenizer"] = file_digest(directory / "tokenizer.json")
+            tokenizer = directory / "tokenizer.json"
+            if not tokenizer.is_file():
+                raise ConfigError(
+                    [f"encoder.model: {directory} has no tokenizer.json; save its fast tokeniser beside it"]
+                )
+            inputs["tokenizer"] = file_digest(tokenizer)
     else:
         config |= {"layers": encoder.layers, "hidden_size": encoder.hidden_size if encoder.model == "tiny" else None}
         inputs["model"] = model_digest(encoder)

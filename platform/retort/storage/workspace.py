@@ -42,6 +42,8 @@ class Workspace:
     """
 
     def __init__(self, url: str | Path, *, create: bool = False) -> None:
+        if not str(url).strip():
+            raise WorkspaceError("the workspace has no name; '.' is the current folder")
         try:
             self.fs, root = fsspec.core.url_to_fs(str(url))
         except (ImportError, ValueError) as error:
@@ -51,17 +53,21 @@ class Workspace:
         self.url: str = self.root if self.is_local else str(url).rstrip("/")
         marker = f"{self.root}/{MARKER}"
         if self.fs.exists(marker):
-            written = json.loads(self.fs.cat_file(marker))["format"]
+            try:
+                written = int(json.loads(self.fs.cat_file(marker))["format"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise WorkspaceError(f"{marker} does not say a workspace's format; is {url} a workspace?") from error
             if written > FORMAT:
                 raise WorkspaceError(
                     f"workspace {url} has format {written}, this version reads up to {FORMAT}: upgrade"
                 )
         elif create:
-            if self.is_local:
-                if Path(self.root).is_file():
-                    raise WorkspaceError(f"workspace {url} is a file; name a folder")
-                Path(self.root).mkdir(parents=True, exist_ok=True)
-            self.folder("").write_bytes(MARKER, json.dumps({"format": FORMAT}).encode())
+            if self.is_local and Path(self.root).is_file():
+                raise WorkspaceError(f"workspace {url} is a file; name a folder")
+            try:
+                self.folder("").write_bytes(MARKER, json.dumps({"format": FORMAT}).encode())
+            except OSError as error:
+                raise WorkspaceError(f"workspace {url} cannot be made: {error}") from error
         else:
             raise WorkspaceError(
                 f"no workspace at {url}; an import makes one, such as: retort import synthetic --workspace {url}"

@@ -180,6 +180,8 @@ def _rows(file: Path, content: bytes) -> Iterator[tuple[int, Rewrite, str | None
             got = raw[:40].decode(errors="replace")
             message = f"is no JSON line: {error.msg}, got {got!r}; one object a line is expected"
             raise DataError(message, path=file, line=line) from error
+        except RecursionError as error:
+            raise DataError("is nested too deeply for a rewrite", path=file, line=line) from error
         yield line, *_row(file, line, row)
     if not found:
         raise DataError("holds no rewrite; was the download cut off?", path=file)
