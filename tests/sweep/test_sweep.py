@@ -3,6 +3,10 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
@@ -213,3 +217,34 @@ def test_samplers_that_learn(prepared_copy, smoke_space, retort, sampler):
     for trial in found["trials"]:
         assert trial["config"]["sampling.count"] in space.settings.search["sampling.count"]
         assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
+
+
+def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_path, retort):
+    data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
+    data |= {"search": {"encoder.passage_tokens": [32, 48]}, "trials": 2, "concurrent": 1}
+    path = tmp_path / "encoder.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    done = retort("sweep", path, "-w", prepared_copy, "--json")
+
+    # The baselines are those of the base's own encoder (64 tokens), which no trial has.
+    assert done.code == 0, done.err
+    assert [trial["status"] for trial in done.json()["trials"]] == ["finished", "finished"]
+    assert set(done.json()["baselines"]) >= {"baseline:context", "baseline:last"}
+
+
+def test_an_interrupted_sweep_is_not_taken_for_a_finished_one(prepared_copy, smoke_space, environment, retort):
+    command = [sys.executable, "-m", "retort.cli", "sweep", smoke_space, "-w", prepared_copy, "--trials", "40"]
+    process = subprocess.Popen(
+        [str(word) for word in command], stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
+    ended = time.monotonic() + 120
+    while not list(prepared_copy.glob("sweeps/*/trials/*.json")):
+        assert process.poll() is None and time.monotonic() < ended, "no trial ended"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+
+    assert process.returncode in (1, 130) and "kept" in err.splitlines()[-1]
+    assert not list(prepared_copy.glob("sweeps/*/record.json"))
+    again = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", "40")
+    assert again.code == 2 and "go on with --resume" in again.err

@@ -32,7 +32,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         raise ConfigError([f"{line}is no valid YAML: {getattr(error, 'problem', error)}"], source=source) from error
-    except ValueError as error:  # what looks like a date and is none
+    except (ValueError, RecursionError) as error:  # what looks like a date and is none; a thousand brackets
         raise ConfigError([f"holds a value that YAML cannot read: {error}; put it in quotes"], source=source) from error
     if data is None:
         raise ConfigError(["is empty"], source=source)
@@ -56,7 +56,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             continue
         try:
             parsed[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, RecursionError):
             problems.append(f"{key}: the value {value!r} is no valid YAML")
     if problems:
         raise ConfigError(problems, source="command line")

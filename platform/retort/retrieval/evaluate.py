@@ -138,7 +138,7 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
         workspace: Where it is.
         name: A run, or a baseline as ``baseline:last``.
         split: What it was evaluated on.
-        like: An evaluation that it must be comparable with: of the same vectors, and as deep.
+        like: What a baseline must be comparable with: an evaluation of the same vectors, and as deep.
 
     Raises:
         WorkspaceError: If there is none; the message says how to get one.
@@ -150,8 +150,10 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
     found = []
     for folder in workspace.stages(parent):
         record = folder.require("it is listed")
-        comparable = like is None or (
-            record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"]
+        comparable = (
+            like is None
+            or not name.startswith("baseline:")
+            or (record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"])
         )
         if record.config["split"] == split and comparable:
             found.append((record.created, folder.name))
