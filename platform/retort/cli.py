@@ -335,7 +335,8 @@ def evaluate(
     from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
 
     place = _open(workspace)
-    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run, latest_experiment
+    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run
+    from retort.retrieval.latest import latest_experiment
     from retort.retrieval.students import find_run
 
     with _progress() as progress:

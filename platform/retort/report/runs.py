@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from retort.errors import InputError
 from retort.report.compare import ComparisonRow, compare
-from retort.retrieval.evaluate import latest_evaluation
+from retort.retrieval.latest import latest_evaluation
 from retort.storage import Workspace
 
 __all__ = ["compare_runs"]

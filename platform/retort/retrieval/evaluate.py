@@ -18,21 +18,18 @@ from retort.config import (
     EvaluationConfig,
     ExperimentConfig,
     HoldoutConfig,
-    experiment_from,
-    parse_overrides,
-    with_overrides,
 )
 from retort.corpora.context import context_of
 from retort.corpora.holdout import HELD_OUT, validation_conversations
 from retort.corpora.turns import read_judgements, read_turns
-from retort.errors import ConfigError, DataError, WorkspaceError
+from retort.errors import ConfigError, DataError
 from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
 from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
 from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.retrieval.exact import search_collection
 from retort.retrieval.runs import run_scores, trec_run
-from retort.retrieval.students import Run, find_run, open_run
+from retort.retrieval.students import Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
 from retort.shards.vectors import vectors_stage
@@ -53,8 +50,6 @@ __all__ = [
     "evaluate_run",
     "evaluate_student",
     "judged_turns",
-    "latest_evaluation",
-    "latest_experiment",
 ]
 
 STAGE = "evaluation"
@@ -129,57 +124,6 @@ def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, token
         )
         for context in contexts
     ]
-
-
-def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
-    """The latest finished evaluation of a run or a baseline on a split.
-
-    Args:
-        workspace: Where it is.
-        name: A run, or a baseline as ``baseline:last``.
-        split: What it was evaluated on.
-        like: What a baseline must be comparable with: an evaluation of the same vectors, and as deep.
-
-    Raises:
-        WorkspaceError: If there is none; the message says how to get one.
-    """
-    if name.startswith("baseline:"):
-        parent = f"baselines/{name.removeprefix('baseline:').replace(':', '-')}"
-    else:
-        parent = f"{find_run(workspace, name).name}/evaluations"
-    found = []
-    for folder in workspace.stages(parent):
-        record = folder.require("it is listed")
-        comparable = (
-            like is None
-            or not name.startswith("baseline:")
-            or (record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"])
-        )
-        if record.config["split"] == split and comparable:
-            found.append((record.created, folder.name))
-    if not found:
-        raise WorkspaceError(
-            f"{name} was not evaluated on {split}{'' if like is None else ', or not with the same vectors and top_k'}: "
-            f"retort evaluate {name} --split {split} --workspace {workspace.url}"
-        )
-    return workspace.folder(max(found)[1])
-
-
-def latest_experiment(workspace: Workspace, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """The experiment that the workspace's latest training shards were prepared for, with overrides.
-
-    Raises:
-        WorkspaceError: If none was prepared.
-    """
-    stages = [(folder.require("it is listed").created, folder.name) for folder in workspace.stages("training")]
-    if not stages:
-        raise WorkspaceError(
-            f"workspace {workspace.url} has no prepared experiment whose encoder a baseline could use; "
-            "prepare one first: retort prepare --help, or name one with --experiment"
-        )
-    folder = workspace.folder(max(stages)[1])
-    data = with_overrides(folder.read_json("experiment.json"), parse_overrides(overrides))
-    return experiment_from(data, source=folder.path("experiment.json"))
 
 
 def evaluate_run(

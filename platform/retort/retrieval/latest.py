@@ -1,0 +1,61 @@
+"""What was done last in a workspace: a run's or a baseline's evaluation, and the experiment that was prepared."""
+
+from collections.abc import Sequence
+
+from retort.config import ExperimentConfig, experiment_from, parse_overrides, with_overrides
+from retort.errors import WorkspaceError
+from retort.retrieval.students import find_run
+from retort.storage import Folder, Record, Workspace
+
+__all__ = ["latest_evaluation", "latest_experiment"]
+
+
+def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
+    """The latest finished evaluation of a run or a baseline on a split.
+
+    Args:
+        workspace: Where it is.
+        name: A run, or a baseline as ``baseline:last``.
+        split: What it was evaluated on.
+        like: What a baseline must be comparable with: an evaluation of the same vectors, and as deep.
+
+    Raises:
+        WorkspaceError: If there is none; the message says how to get one.
+    """
+    if name.startswith("baseline:"):
+        parent = f"baselines/{name.removeprefix('baseline:').replace(':', '-')}"
+    else:
+        parent = f"{find_run(workspace, name).name}/evaluations"
+    found = []
+    for folder in workspace.stages(parent):
+        record = folder.require("it is listed")
+        comparable = (
+            like is None
+            or not name.startswith("baseline:")
+            or (record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"])
+        )
+        if record.config["split"] == split and comparable:
+            found.append((record.created, folder.name))
+    if not found:
+        raise WorkspaceError(
+            f"{name} was not evaluated on {split}{'' if like is None else ', or not with the same vectors and top_k'}: "
+            f"retort evaluate {name} --split {split} --workspace {workspace.url}"
+        )
+    return workspace.folder(max(found)[1])
+
+
+def latest_experiment(workspace: Workspace, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment that the workspace's latest training shards were prepared for, with overrides.
+
+    Raises:
+        WorkspaceError: If none was prepared.
+    """
+    stages = [(folder.require("it is listed").created, folder.name) for folder in workspace.stages("training")]
+    if not stages:
+        raise WorkspaceError(
+            f"workspace {workspace.url} has no prepared experiment whose encoder a baseline could use; "
+            "prepare one first: retort prepare --help, or name one with --experiment"
+        )
+    folder = workspace.folder(max(stages)[1])
+    data = with_overrides(folder.read_json("experiment.json"), parse_overrides(overrides))
+    return experiment_from(data, source=folder.path("experiment.json"))
