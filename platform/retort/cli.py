@@ -100,6 +100,12 @@ def _program() -> str:
     return str(called)
 
 
+def _print_json(document: object) -> None:
+    from retort.terminal import print_json
+
+    print_json(document)
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
@@ -111,9 +117,7 @@ def _tell_import(report: "ImportReport", as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        from retort.terminal import print_json
-
-        print_json(asdict(report))
+        _print_json(asdict(report))
         return
     what = "there already" if report.skipped else "imported"
     _say(
@@ -185,9 +189,7 @@ def import_synthetic(
     for split, own in done.rewrites.items():
         write_rewrites(place, own, teacher=TEACHER, split=split, inputs=done.inputs[split])
     if as_json:
-        from retort.terminal import print_json
-
-        print_json({split: asdict(report) for split, report in done.reports.items()})
+        _print_json({split: asdict(report) for split, report in done.reports.items()})
         return
     for report in done.reports.values():
         _tell_import(report, as_json=False)
@@ -212,9 +214,7 @@ def add_rewrites(
 
     counts = run(_open(workspace), file, teacher=teacher, split=split, select=select)
     if as_json:
-        from retort.terminal import print_json
-
-        print_json(asdict(counts))
+        _print_json(asdict(counts))
         return
     what = "there already" if counts.skipped else "added"
     _say(
@@ -238,9 +238,7 @@ def show_turn(
 
     described = describe_turn(_open(workspace), query_id, split=split, context=ContextConfig())
     if as_json:
-        from retort.terminal import print_json
-
-        print_json(described)
+        _print_json(described)
         return
     from retort.report.turn import turn_view
     from retort.terminal import table_console
@@ -271,10 +269,8 @@ def prepare(
         done = run(place, config, progress)
     folders = [done.vectors, *done.rankings.values(), done.training]
     if as_json:
-        from retort.terminal import print_json
-
         records = {folder.name: folder.require("it was just prepared") for folder in folders}
-        print_json({name: {"fingerprint": r.fingerprint, "counts": r.counts} for name, r in records.items()})
+        _print_json({name: {"fingerprint": r.fingerprint, "counts": r.counts} for name, r in records.items()})
         return
     for folder in folders:
         record = folder.require("it was just prepared")
@@ -305,9 +301,7 @@ def distill(
         done = distil(place, config, progress=progress)
         log_missing(tracker, place, done.run)
     if as_json:
-        from retort.terminal import print_json
-
-        print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})
+        _print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})
         return
     counts = done.record.counts
     last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
@@ -355,9 +349,7 @@ def evaluate(
                 )
             done = evaluate_run(place, run, split=split, settings=settings, progress=progress)
     if as_json:
-        from retort.terminal import print_json
-
-        print_json({"run": run, "split": split, "folder": done.folder.url(), **done.measures})
+        _print_json({"run": run, "split": split, "folder": done.folder.url(), **done.measures})
         return
     from retort.report.measures import measures_table
     from retort.terminal import table_console
@@ -396,10 +388,10 @@ def sweep(
 
 
 def _tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
-    from retort.terminal import print_json, table_console
+    from retort.terminal import table_console
 
     if as_json:
-        print_json(done.to_json())
+        _print_json(done.to_json())
         return
     from retort.report.front import front_table
     from retort.report.measures import baselines_table
@@ -447,11 +439,11 @@ def compare(
 
     from retort.report.compare import compare_table
     from retort.report.runs import compare_runs
-    from retort.terminal import print_json, table_console
+    from retort.terminal import table_console
 
     rows = compare_runs(_open(workspace), runs, split=split, baseline=baseline)
     if as_json:
-        print_json([asdict(row) for row in rows])
+        _print_json([asdict(row) for row in rows])
         return
     table_console().print(compare_table(rows))
 
@@ -477,9 +469,7 @@ def export(
         raise InputError(f"{directory} exists already; nothing was overwritten: name another directory")
     shutil.copytree(folder.local_tree(CHECKPOINT_FOLDER), directory)
     if as_json:
-        from retort.terminal import print_json
-
-        print_json({"run": folder.name.removeprefix("runs/"), "directory": str(directory)})
+        _print_json({"run": folder.name.removeprefix("runs/"), "directory": str(directory)})
         return
     _say(f"{folder.name} -> {directory}")
 
