@@ -8,13 +8,19 @@ import torch
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    CamembertConfig,
+    CamembertForMaskedLM,
     DistilBertConfig,
     DistilBertForMaskedLM,
+    ElectraConfig,
+    ElectraForMaskedLM,
     ModernBertConfig,
     ModernBertForMaskedLM,
     PreTrainedModel,
     RobertaConfig,
     RobertaForMaskedLM,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
 )
 
 from retort.sparse.tokens import Tokenizer, build_word_tokenizer
@@ -25,6 +31,19 @@ TEXTS = (
     "and when was it written? in 1953, by a chemist",
     "a quick reply in a conversation is a retort too",
 )
+
+
+@pytest.fixture(scope="session")
+def padded(tokenizer: Tokenizer) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+    """Makes of packed texts the padded batch and its mask, (B, L) each, that transformers' models are usually given."""
+
+    def call(input_ids: torch.Tensor, lengths: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        texts = list(input_ids.split(lengths))
+        ids = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=tokenizer.pad_id)
+        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+        return ids, mask
+
+    return call
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,15 +79,26 @@ def masked_lm(tokenizer: Tokenizer) -> Callable[[str], PreTrainedModel]:
         if name == "DistilBertForMaskedLM":
             small = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
             return DistilBertForMaskedLM(DistilBertConfig(**size, **small, max_position_embeddings=64))
-        if name == "RobertaForMaskedLM":
-            return RobertaForMaskedLM(RobertaConfig(**size, **usual, max_position_embeddings=70, type_vocab_size=1))
+        if name == "ElectraForMaskedLM":
+            return ElectraForMaskedLM(ElectraConfig(**size, **usual, embedding_size=16, max_position_embeddings=64))
+        like_roberta = {
+            "RobertaForMaskedLM": (RobertaForMaskedLM, RobertaConfig),
+            "CamembertForMaskedLM": (CamembertForMaskedLM, CamembertConfig),
+            "XLMRobertaForMaskedLM": (XLMRobertaForMaskedLM, XLMRobertaConfig),
+        }
+        if name in like_roberta:
+            model, config_of = like_roberta[name]
+            return model(config_of(**size, **usual, max_position_embeddings=70, type_vocab_size=1))
         special = {
             "bos_token_id": tokenizer.cls_id,
             "eos_token_id": tokenizer.sep_id,
             "cls_token_id": tokenizer.cls_id,
             "sep_token_id": tokenizer.sep_id,
         }
-        config = ModernBertConfig(**size, **usual, **special, max_position_embeddings=64)
+        # Windows of 9 tokens in one of the two layers, so that texts are longer than a window.
+        config = ModernBertConfig(
+            **size, **usual, **special, max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2
+        )
         return ModernBertForMaskedLM(config)
 
     return make

@@ -1,4 +1,4 @@
-"""Encoding in batches, padding, parameter groups and checkpoints of both families."""
+"""Encoding in batches, parameter groups and checkpoints of both families."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from torch import nn
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.encoder import encode_ids, initial_student, load_student, pad, parameter_groups, save_student
+from retort.sparse.encoder import encode_ids, initial_student, load_student, parameter_groups, save_student
 from retort.sparse.lexical import LexicalStudent
 from retort.sparse.splade import SpladeEncoder
 
@@ -17,19 +17,18 @@ SMALL = {"model": "tiny", "hidden_size": 16, "layers": 1, "query_tokens": 16, "p
 
 
 class CountingStudent(nn.Module):
-    """Weighs every token with its number of occurrences, and remembers the shapes of its batches."""
+    """Weighs every token with its number of occurrences, and remembers the lengths of its batches' texts."""
 
     vocabulary_size = 9
 
     def __init__(self):
         super().__init__()
         self.anything = nn.Parameter(torch.zeros(1))
-        self.shapes = []
+        self.batches = []
 
-    def forward(self, input_ids, attention_mask):
-        self.shapes.append(tuple(input_ids.shape))
-        counts = torch.zeros(len(input_ids), self.vocabulary_size)
-        return counts.scatter_add(1, input_ids, attention_mask.float())
+    def forward(self, input_ids, lengths):
+        self.batches.append(lengths)
+        return torch.stack([text.bincount(minlength=self.vocabulary_size) for text in input_ids.split(lengths)])
 
 
 @settings(deadline=None)
@@ -40,27 +39,20 @@ class CountingStudent(nn.Module):
 def test_encoding_keeps_the_order_and_the_bound_on_a_batch(sequences, batch_tokens):
     student = CountingStudent()
     arrays = [np.array(ids, dtype=np.int32) for ids in sequences]
-    found = encode_ids(student, arrays, pad_id=0, batch_tokens=batch_tokens)
+    found = encode_ids(student, arrays, batch_tokens=batch_tokens)
 
     expected = [np.bincount(ids, minlength=9) for ids in sequences]
     np.testing.assert_array_equal(found.to_scipy().toarray(), np.array(expected).reshape(-1, 9))
-    assert sum(rows for rows, _ in student.shapes) == len(sequences)
-    assert all(rows == 1 or rows * length <= batch_tokens for rows, length in student.shapes)
+    assert sum(len(lengths) for lengths in student.batches) == len(sequences)
+    assert all(len(lengths) == 1 or sum(lengths) <= batch_tokens for lengths in student.batches)
 
 
 def test_texts_of_like_length_share_a_batch():
     student = CountingStudent()
     lengths = [1, 6, 1, 6, 1, 6]
-    encode_ids(student, [np.ones(length, dtype=np.int32) for length in lengths], pad_id=0, batch_tokens=18)
+    encode_ids(student, [np.ones(length, dtype=np.int32) for length in lengths], batch_tokens=18)
 
-    assert student.shapes == [(3, 6), (3, 1)]
-
-
-def test_pad_by_hand():
-    ids, mask = pad([np.array([5, 6], dtype=np.int32), np.array([7], dtype=np.int32)], 3)
-
-    assert ids.tolist() == [[5, 6], [7, 3]] and mask.tolist() == [[1, 1], [1, 0]]
-    assert ids.dtype == mask.dtype == torch.int64
+    assert student.batches == [(6, 6, 6), (1, 1, 1)]
 
 
 @pytest.mark.parametrize(("family", "kind"), [("lexical", LexicalStudent), ("splade", SpladeEncoder)])
@@ -69,7 +61,7 @@ def test_the_tiny_student_of_each_family_comes_back_from_its_checkpoint(family, 
     sequences = tokenizer.pieces(texts)
     save_student(student, tmp_path / "checkpoint", tokenizer=tokenizer, max_tokens=16)
     loaded, its_tokenizer = load_student(tmp_path / "checkpoint")
-    before, after = (encode_ids(s, sequences, pad_id=tokenizer.pad_id) for s in (student, loaded))
+    before, after = (encode_ids(s, sequences) for s in (student, loaded))
 
     assert isinstance(loaded, kind) and its_tokenizer.vocabulary_size == tokenizer.vocabulary_size
     assert before.entries > 0

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from retort.sparse.encoder import encode_ids, load_student, pad, save_student
+from retort.sparse.encoder import encode_ids, load_student, save_student
 from retort.sparse.lexical import LexicalStudent
+from retort.sparse.packing import pack
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def contexts(tokenizer, texts):
     ]
 
 
-def dense(student, sequences, tokenizer):
-    return encode_ids(student, sequences, pad_id=tokenizer.pad_id).to_scipy().toarray()
+def dense(student, sequences):
+    return encode_ids(student, sequences).to_scipy().toarray()
 
 
 def test_untrained_every_word_piece_weighs_log_2(student, tokenizer, texts):
     for ids in contexts(tokenizer, texts):
-        (found,) = dense(student, [ids], tokenizer)
+        (found,) = dense(student, [ids])
         expected = np.zeros(tokenizer.vocabulary_size)
         expected[tokenizer.without_special(ids)] = math.log(2)
         np.testing.assert_allclose(found, expected, atol=1e-7)
@@ -57,17 +58,15 @@ def test_a_piece_keeps_the_maximum_over_its_repetitions_and_specials_none(traine
                 weight = math.log(1 + max(0.0, logit))
                 several = several or (expected[index] > 0 and expected[index] != weight)
                 expected[index] = max(expected[index], weight)
-        np.testing.assert_allclose(dense(trained, [ids], tokenizer)[0], expected, atol=1e-5)
+        np.testing.assert_allclose(dense(trained, [ids])[0], expected, atol=1e-5)
     assert several, "no piece was repeated with another weight"
 
 
-def test_padding_and_its_neighbours_change_nothing(trained, tokenizer, texts):
+def test_its_neighbours_in_the_batch_change_nothing(trained, tokenizer, texts):
     sequences = contexts(tokenizer, texts)
-    together, mask = pad(sequences, tokenizer.pad_id)
-    longer = torch.nn.functional.pad(together, (0, 5), value=int(tokenizer.special_ids[-1]) + 3)
     with torch.no_grad():
-        in_batch = trained(longer, torch.nn.functional.pad(mask, (0, 5)))
-        alone = torch.cat([trained(*pad([ids], tokenizer.pad_id)) for ids in sequences])
+        in_batch = trained(*pack(sequences))
+        alone = torch.cat([trained(*pack([ids])) for ids in sequences])
 
     torch.testing.assert_close(in_batch, alone, atol=1e-6, rtol=1e-5)
     assert torch.count_nonzero(in_batch[:, tokenizer.special_ids.tolist()]) == 0
@@ -90,4 +89,4 @@ def test_a_checkpoint_loads_as_the_same_student(trained, tokenizer, texts, tmp_p
     assert not loaded.training and loaded.vocabulary_size == tokenizer.vocabulary_size
     for mine, theirs in zip(contexts(its_tokenizer, texts), sequences, strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    np.testing.assert_array_equal(dense(loaded, sequences, its_tokenizer), dense(trained, sequences, tokenizer))
+    np.testing.assert_array_equal(dense(loaded, sequences), dense(trained, sequences))

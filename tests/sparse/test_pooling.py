@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.pooling import GRADIENT_CHUNK, VOCABULARY_CHUNK, splade_max
+from retort.sparse.pooling import SURVIVOR_CHUNK, VOCABULARY_CHUNK, splade_max
 
 
 def plain(hidden, weight, bias, lengths):
@@ -60,7 +60,7 @@ def test_a_vocabulary_of_several_chunks_and_more_entries_than_one_gradient_chunk
     lengths = (2, 1, 3, 2, 1, 2, 2, 1, 2, 2)
     found = compare(*inputs(sum(lengths), vocabulary, 4, 0, bias=3.0), lengths)
 
-    assert torch.count_nonzero(found) > GRADIENT_CHUNK
+    assert torch.count_nonzero(found) > SURVIVOR_CHUNK
 
 
 def test_entries_that_no_token_activates_get_no_gradient():
@@ -77,3 +77,46 @@ def test_entries_that_no_token_activates_get_no_gradient():
 def test_lengths_must_be_positive_and_sum_to_the_tokens(lengths):
     with pytest.raises(ValueError, match=r"must be positive and sum to the 4 tokens"):
         splade_max(*inputs(4, 5, 3, 0), lengths)
+
+
+@pytest.mark.parametrize("bias", [0.0, -1.5])
+def test_under_autocast_what_half_precision_cannot_tell_apart_is_scored_again_in_float32(bias):
+    hidden, weight, offsets = inputs(120, 700, 64, 3, bias=bias)
+    lengths = (50, 1, 69)
+    ours, theirs = ([t.clone().requires_grad_() for t in (hidden, weight, offsets)] for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = splade_max(*ours, lengths)
+        rounded = hidden @ weight.T
+    expected = plain(*theirs, lengths)
+    upstream = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    found.backward(upstream)
+    expected.backward(upstream)
+
+    # The logits themselves are off by a hundred times as much, and their maxima are in other places.
+    assert rounded.dtype == torch.bfloat16 and (rounded.float() - hidden @ weight.T).abs().max() > 3e-3
+    moved = [a.argmax(0) != b.argmax(0) for a, b in zip(rounded.split(lengths), (hidden @ weight.T).split(lengths), strict=True)]
+    assert sum(int(m.sum()) for m in moved) > 5
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.bfloat16])
+def test_on_a_gpu_values_and_gradients_are_the_processors(dtype):
+    hidden, weight, offsets = inputs(700, 5000, 64, 3)
+    lengths = (300, 1, 399)
+    ours, theirs = ([t.clone() for t in (hidden, weight, offsets)] for _ in range(2))
+    ours = [t.cuda().requires_grad_() for t in ours]
+    theirs = [t.requires_grad_() for t in theirs]
+    with torch.autocast("cuda", dtype=dtype or torch.float16, enabled=dtype is not None):
+        found = splade_max(*ours, lengths)
+    expected = plain(*theirs, lengths)
+    upstream = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    found.backward(upstream.cuda())
+    expected.backward(upstream)
+
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-5, rtol=1e-5)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad.cpu(), other.grad, atol=1e-4, rtol=1e-4)

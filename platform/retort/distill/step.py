@@ -17,8 +17,9 @@ from torch import Tensor
 
 from retort.config import ExperimentConfig
 from retort.shards.reader import TrainingTurns
-from retort.sparse.encoder import QueryEncoder, pad
+from retort.sparse.encoder import QueryEncoder
 from retort.sparse.losses import candidate_kl, info_nce
+from retort.sparse.packing import pack
 from retort.sparse.regularizers import active_share, expected_flops, flops, l1, mean_activation
 from retort.sparse.sampling import turn_generator, window_samples
 from retort.sparse.schedules import ramp
@@ -36,7 +37,7 @@ class Batch:
     """One part of a batch, on the device.
 
     Attributes:
-        input_ids: (b, L) of this part's turns, with ``attention_mask``.
+        input_ids: (t,) of this part's turns, one after the other; ``lengths`` has the tokens of each.
         pool: The U distinct passages of the whole batch.
         candidates: (b, K) places in the pool, the positive first; ``present`` says which exist.
         teacher_scores: (b, K), scaled.
@@ -45,7 +46,7 @@ class Batch:
     """
 
     input_ids: Tensor
-    attention_mask: Tensor
+    lengths: tuple[int, ...]
     pool: PassagePool
     candidates: Tensor
     present: Tensor
@@ -55,7 +56,8 @@ class Batch:
 
 
 def epoch_batches(lengths: Sequence[int] | np.ndarray, *, batch_turns: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Turn numbers of each batch of an epoch: shuffled, then bucketed by length so that little is padded.
+    """Turn numbers of each batch of an epoch: shuffled, then bucketed by length so that steps of short and of long turns
+    differ, and little is padded where a body needs padding.
 
     The turns that do not fill a last batch sit this epoch out; others do in the next one. Fewer turns than a batch make
     one batch.
@@ -100,7 +102,6 @@ def build_batch(
     *,
     config: ExperimentConfig,
     epoch: int,
-    pad_id: int,
     device: torch.device,
 ) -> Batch:
     """Read one part of a batch.
@@ -112,7 +113,6 @@ def build_batch(
         own: Which of them this part encodes.
         config: The experiment.
         epoch: Zero-based.
-        pad_id: Padding of the input ids.
         device: Where the tensors go.
     """
     drawn = [_candidates(turns, int(turn), config, epoch) for turn in numbers]
@@ -129,10 +129,10 @@ def build_batch(
         present[place, : len(rows)] = True
         teacher_scores[place, : len(rows)] = scores * config.encoder.score_scale
         negatives[place] = ~np.isin(pool_rows, turns.excluded_rows(int(numbers[number])))
-    input_ids, mask = pad([turns.input_ids(int(numbers[number])) for number in mine], pad_id)
+    input_ids, lengths = pack([turns.input_ids(int(numbers[number])) for number in mine])
     return Batch(
         input_ids.to(device),
-        mask.to(device),
+        lengths,
         PassagePool.of(vectors.take(pool_rows), device),
         torch.from_numpy(candidates).to(device),
         torch.from_numpy(present).to(device),
@@ -143,7 +143,7 @@ def build_batch(
 
 
 def batch_loss(
-    student: Callable[[Tensor, Tensor], Tensor] | QueryEncoder,
+    student: Callable[[Tensor, tuple[int, ...]], Tensor] | QueryEncoder,
     batch: Batch,
     config: ExperimentConfig,
     *,
@@ -155,7 +155,7 @@ def batch_loss(
     r"""This part's share of :math:`(1 - w) \cdot KLD + w \cdot contrastive + \lambda(step) \cdot regularisation`.
 
     Args:
-        student: Input ids and mask -> (b, V).
+        student: Packed input ids and lengths -> (b, V).
         batch: The part.
         config: The experiment.
         step: Zero-based.
@@ -168,7 +168,7 @@ def batch_loss(
         FLOPS penalty is no sum of parts' values: each part's loss carries its share of the gradient and, of the value,
         its share by turns.
     """
-    queries = student(batch.input_ids, batch.attention_mask).float()  # (b, V)
+    queries = student(batch.input_ids, batch.lengths).float()  # (b, V)
     scores = pool_scores(queries, batch.pool) * config.encoder.score_scale  # (b, U)
     divergence = candidate_kl(
         scores.gather(1, batch.candidates),

@@ -113,7 +113,7 @@ def train(
     groups = parameter_groups(
         student, learning_rate=settings.learning_rate, head_factor=settings.head_learning_rate_factor
     )
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     if len(turns) < world * settings.accumulation:
@@ -143,7 +143,6 @@ def train(
                 slice(rank + world * part, None, world * settings.accumulation),
                 config=config,
                 epoch=epoch,
-                pad_id=collection.tokenizer.pad_id,
                 device=device,
             )
             for part in range(settings.accumulation)
@@ -204,16 +203,16 @@ def _backward(
         for number, batch in enumerate(parts):
             seed_dropout(number)
             with torch.no_grad(), autocast():
-                mean += mean_activation(model(batch.input_ids, batch.attention_mask), batch.turns)
+                mean += mean_activation(model(batch.input_ids, batch.lengths), batch.turns)
         mean = over_workers(mean)
 
         def sum_over_parts(tensor: Tensor) -> Tensor:
             return mean
 
-    def encode(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def encode(input_ids: Tensor, lengths: tuple[int, ...]) -> Tensor:
         # Only the encoder is cast: scores and softmaxes need float32.
         with autocast():
-            queries: Tensor = model(input_ids, attention_mask)
+            queries: Tensor = model(input_ids, lengths)
         return queries
 
     values = torch.zeros(len(CURVES), device=share.device)

@@ -33,7 +33,7 @@ from retort.retrieval.students import Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
 from retort.shards.vectors import vectors_stage
-from retort.sparse.encoder import QueryEncoder, encode_ids
+from retort.sparse.encoder import encode_ids
 from retort.sparse.search import ExactIndex
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, SparseVectors
@@ -153,7 +153,7 @@ def evaluate_student(
 
     def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
         ids = context_input_ids(turns, run.config, run.tokenizer)
-        return _encode(run.student, ids, run.tokenizer)
+        return encode_ids(run.student, ids)
 
     fingerprint = run.folder.require("the run is not finished").fingerprint
     return evaluate(
@@ -170,10 +170,6 @@ def evaluate_student(
         index=index,
         progress=progress,
     )
-
-
-def _encode(student: QueryEncoder, ids: list[Int32], tokenizer: Tokenizer) -> SparseVectors:
-    return encode_ids(student, ids, pad_id=tokenizer.pad_id)
 
 
 def evaluate_baseline(

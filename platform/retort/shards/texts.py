@@ -40,7 +40,7 @@ class TextEncoder:
         if self.config.family == "splade":
             from retort.sparse.encoder import encode_ids
 
-            return encode_ids(self.model, sequences, pad_id=self.tokenizer.pad_id)
+            return encode_ids(self.model, sequences)
         return query_terms(
             [self.tokenizer.without_special(ids) for ids in sequences],
             self.tokenizer.vocabulary_size,

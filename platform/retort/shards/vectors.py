@@ -250,7 +250,7 @@ class _EncodeSplade(_PartWork):
                 self.tokenizer.context_ids(text, [], order="newest_first", max_tokens=self.encoder.passage_tokens)
                 for text in texts
             ]
-            vectors = encode_ids(self.model, ids, pad_id=self.tokenizer.pad_id)
+            vectors = encode_ids(self.model, ids)
             self.write(part, vectors, hashes, "values")
         entries = len(_open(self.folder, part, "values"))
         return {"length": float(entries), "vocabulary": self.model.vocabulary_size}

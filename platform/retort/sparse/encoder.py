@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +23,7 @@ from retort.config import EncoderConfig
 from retort.errors import ConfigError
 from retort.sparse.lexical import LexicalStudent
 from retort.sparse.models import check_model, longest_input, model_directory
+from retort.sparse.packing import pack
 from retort.sparse.splade import SpladeEncoder, masked_lm_over_body, tiny_masked_lm
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, SparseVectors
@@ -33,7 +34,6 @@ __all__ = [
     "encode_ids",
     "initial_student",
     "load_student",
-    "pad",
     "parameter_groups",
     "save_student",
 ]
@@ -43,6 +43,7 @@ QueryEncoder = LexicalStudent | SpladeEncoder
 CHECKPOINT_FOLDER = "checkpoint"  # of a run
 CHECKPOINT = "retort.json"
 HEAD = "head.safetensors"
+BATCH_TOKENS = 2048  # read together when encoding: enough for full speed, little enough for the cache
 # A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
 MINILM_BIAS = -6.0
 
@@ -193,41 +194,28 @@ def parameter_groups(student: QueryEncoder, *, learning_rate: float, head_factor
     return groups + ([{"params": head, "lr": learning_rate * head_factor}] if head else [])
 
 
-def pad(sequences: Sequence[Int32], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Input ids and attention mask of several texts, padded to the longest: two (B, L) int64 tensors."""
-    longest = max(len(ids) for ids in sequences)
-    input_ids = np.full((len(sequences), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(sequences), longest), dtype=np.int64)
-    for row, ids in enumerate(sequences):
-        input_ids[row, : len(ids)] = ids
-        mask[row, : len(ids)] = 1
-    return torch.from_numpy(input_ids), torch.from_numpy(mask)
-
-
 @torch.inference_mode()
-def encode_ids(
-    student: QueryEncoder, sequences: Sequence[Int32], *, pad_id: int, batch_tokens: int = 4096
-) -> SparseVectors:
-    """Encode input ids to sparse vectors, in order; texts of like length share a batch, so that little is padded.
+def encode_ids(student: QueryEncoder, sequences: Sequence[Int32], *, batch_tokens: int = BATCH_TOKENS) -> SparseVectors:
+    """Encode input ids to sparse vectors, in order.
 
     Args:
         student: Used as it is; call ``eval()`` before, for no dropout.
         sequences: Input ids, special tokens included.
-        pad_id: Padding.
-        batch_tokens: Upper bound for the padded tokens of a batch.
+        batch_tokens: Tokens that are read together; a longer text is read alone.
 
     Returns:
         (N, V).
     """
     device = next(student.parameters()).device
+    # Texts of like length side by side: a body that needs padding then needs little.
     order = np.argsort([len(ids) for ids in sequences], kind="stable")[::-1]
     rows: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(sequences)
     start = 0
     while start < len(order):
         size = max(1, batch_tokens // max(1, len(sequences[order[start]])))
         batch = order[start : start + size]
-        input_ids, mask = pad([sequences[number] for number in batch], pad_id)
-        dense = student(input_ids.to(device), mask.to(device)).float().cpu().numpy()
+        input_ids, lengths = pack([sequences[number] for number in batch])
+        dense = student(input_ids.to(device), lengths).float().cpu().numpy()
         for place, number in enumerate(batch):
             (active,) = np.nonzero(dense[place] > 0)
             rows[number] = (active.astype(np.int32), dense[place, active])

@@ -4,14 +4,16 @@ Its passages are BM25 impacts (``bm25.py``), so a turn is scored by how much wei
 uniCOIL (arXiv:2106.14807), with SPLADE's saturation and maximum over repetitions. Untrained, every word weighs the same
 and the student is a bag of words, which is why it trains in seconds.
 
-Shapes: B turns, L padded tokens, H hidden size, V vocabulary entries.
+Shapes: B turns, T tokens of all of them packed one after the other, H hidden size, V vocabulary entries.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedModel
+
+from retort.sparse.packing import prepare_body, read_packed
 
 __all__ = ["LexicalStudent", "tiny_body_config"]
 
@@ -41,6 +43,7 @@ class LexicalStudent(nn.Module):
 
     def __init__(self, body: PreTrainedModel, *, special_ids: list[int], vocabulary_size: int) -> None:
         super().__init__()
+        prepare_body(body)
         self.body = body
         self.vocabulary_size = vocabulary_size
         self.head = nn.Linear(body.config.hidden_size, 1)
@@ -60,11 +63,15 @@ class LexicalStudent(nn.Module):
             body = BertModel(config, add_pooling_layer=False)
             return cls(body, special_ids=special_ids, vocabulary_size=vocabulary_size)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, L) input ids and mask -> (B, V) weights, float32."""
-        hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, L, H)
-        weights = torch.log1p(torch.relu(self.head(hidden).squeeze(-1).float()))  # (B, L)
-        weighed = attention_mask.bool() & ~torch.isin(input_ids, cast(Tensor, self.special_ids))
-        weights = torch.where(weighed, weights, 0.0)
-        empty = weights.new_zeros((input_ids.shape[0], self.vocabulary_size))
-        return empty.scatter_reduce(1, input_ids, weights, reduce="amax", include_self=True)
+    def forward(self, input_ids: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """(T,) packed input ids and the turns' lengths -> (B, V) weights, float32."""
+        hidden = read_packed(self._hidden_states, self.body.config, input_ids, lengths)  # (T, H)
+        weights = torch.log1p(torch.relu(self.head(hidden).squeeze(-1).float()))  # (T,)
+        weights = torch.where(torch.isin(input_ids, cast(Tensor, self.special_ids)), 0.0, weights)
+        turn = torch.repeat_interleave(torch.tensor(lengths, device=input_ids.device))  # (T,)
+        empty = weights.new_zeros(len(lengths) * self.vocabulary_size)
+        places = turn * self.vocabulary_size + input_ids
+        return empty.scatter_reduce(0, places, weights, reduce="amax").view(len(lengths), self.vocabulary_size)
+
+    def _hidden_states(self, **inputs: Any) -> Tensor:
+        return cast(Tensor, self.body(**inputs).last_hidden_state)

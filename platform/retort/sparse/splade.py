@@ -3,10 +3,10 @@
 Any masked LM of transformers will do. Its last projection is taken out and applied by ``pooling.splade_max``, which never
 holds the (tokens, V) logits; a model whose logits are not exactly that projection is refused when it is loaded.
 
-Shapes: B texts, L padded tokens, T unpadded tokens, H hidden size, V vocabulary entries.
+Shapes: B texts, T tokens of all of them packed one after the other, H hidden size, V vocabulary entries.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from transformers import BertForMaskedLM, BertModel, PreTrainedModel
 
 from retort.errors import ConfigError
 from retort.sparse.lexical import TINY_SEED, tiny_body_config
+from retort.sparse.packing import prepare_body, read_packed
 from retort.sparse.pooling import splade_max
 
 __all__ = ["SpladeEncoder", "masked_lm_over_body", "tiny_masked_lm"]
@@ -37,16 +38,20 @@ class SpladeEncoder(nn.Module):
         self.masked_lm = masked_lm
         self.vocabulary_size = int(projection.weight.shape[0])
         self._check_projection()
+        prepare_body(masked_lm)
 
-    def _logit_inputs(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, nn.Linear]:
-        projection = cast(nn.Linear, self.masked_lm.get_output_embeddings())
+    def _logit_inputs(self, **inputs: Any) -> Tensor:
+        projection = self._projection()
         # While the projection passes its input through, "logits" are what it would have been given.
         projection.forward = _identity  # type: ignore[method-assign,assignment]
         try:
-            inputs = self.masked_lm(input_ids=input_ids, attention_mask=attention_mask).logits
+            logits: Tensor = self.masked_lm(**inputs).logits
         finally:
             del projection.forward
-        return inputs, projection
+        return logits
+
+    def _projection(self) -> nn.Linear:
+        return cast(nn.Linear, self.masked_lm.get_output_embeddings())
 
     @torch.no_grad()
     def _check_projection(self) -> None:
@@ -54,20 +59,20 @@ class SpladeEncoder(nn.Module):
         mask = torch.ones_like(ids)
         was_training = self.masked_lm.training
         self.masked_lm.eval()
-        inputs, projection = self._logit_inputs(ids, mask)
+        inputs = self._logit_inputs(input_ids=ids, attention_mask=mask)
         expected = self.masked_lm(input_ids=ids, attention_mask=mask).logits
         self.masked_lm.train(was_training)
-        if not torch.allclose(projection(inputs), expected, atol=1e-4, rtol=1e-4):
+        if not torch.allclose(self._projection()(inputs), expected, atol=1e-4, rtol=1e-4):
             raise ConfigError([f"{type(self.masked_lm).__name__} changes its logits after the output embedding"])
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, L) input ids and mask -> (B, V) weights, float32."""
-        inputs, projection = self._logit_inputs(input_ids, attention_mask)  # (B, L, H)
-        packed = inputs[attention_mask.bool()]  # (T, H)
+    def forward(self, input_ids: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """(T,) packed input ids and the texts' lengths -> (B, V) weights, float32."""
+        hidden = read_packed(self._logit_inputs, self.masked_lm.config, input_ids, lengths)  # (T, H)
+        projection = self._projection()
         bias = projection.bias
         if bias is None:
             bias = projection.weight.new_zeros(self.vocabulary_size)
-        return splade_max(packed, projection.weight, bias, tuple(attention_mask.sum(dim=1).tolist()))
+        return splade_max(hidden, projection.weight, bias, lengths)
 
 
 def _identity(inputs: Tensor) -> Tensor:
