@@ -75,6 +75,11 @@ class EncoderConfig(Settings):
     query_tokens: int = Field(default=128, ge=4, le=8192, description="budget of the context, special tokens included")
     rewrite_tokens: int = Field(default=128, ge=4, le=8192, description="budget of a rewrite, special tokens included")
     passage_tokens: int = Field(default=400, ge=4, le=8192, description="word pieces of a passage that are indexed")
+    passage_precision: Literal["fp32", "bf16_scan", "bf16"] = Field(
+        default="fp32",
+        description="of encoding passages (splade): bf16_scan looks for the head's maxima in bfloat16 and scores them in "
+        "float32, bf16 runs the body in it too",
+    )
     score_scale: float = Field(
         default=0.125,
         gt=0,
@@ -95,6 +100,14 @@ class EncoderConfig(Settings):
         if isinstance(data, Mapping) and data.get("family") == "splade" and "score_scale" not in data:
             return {**data, "score_scale": 1.0}
         return data
+
+    @model_validator(mode="after")
+    def _only_a_model_has_a_precision(self) -> Self:
+        if self.family == "lexical" and self.passage_precision != "fp32":
+            raise ValueError(
+                f"passage_precision={self.passage_precision} is for the splade family; lexical passages are counted, not encoded"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
@@ -229,6 +242,7 @@ class ExperimentConfig(Settings):
         """
         data: dict[str, Any] = self.model_dump(mode="json", exclude={"evaluation": True, "corpus": {"evaluate"}})
         del data["training"]["workers"], data["training"]["accumulation"]
+        del data["encoder"]["passage_precision"]  # in the vectors' fingerprint
         if data["encoder"]["model"] not in ("tiny", "minilm"):
             # A path or a hub id says where a model is; its content is in the fingerprint by its digest.
             del data["encoder"]["model"]

@@ -61,6 +61,8 @@ def vectors_stage(workspace: Workspace, encoder: EncoderConfig) -> Stage:
     else:
         config |= {"layers": encoder.layers, "hidden_size": encoder.hidden_size if encoder.model == "tiny" else None}
         inputs["model"] = model_digest(encoder)
+        if encoder.passage_precision != "fp32":
+            config["passage_precision"] = encoder.passage_precision
     name = encoder.model.rstrip("/").rsplit("/", 1)[-1].lower()
     return workspace.stage(STAGE, VERSION, label=f"vectors/{encoder.family}-{name}", config=config, inputs=inputs)
 
@@ -250,7 +252,7 @@ class _EncodeSplade(_PartWork):
                 self.tokenizer.context_ids(text, [], order="newest_first", max_tokens=self.encoder.passage_tokens)
                 for text in texts
             ]
-            vectors = encode_ids(self.model, ids)
+            vectors = encode_ids(self.model, ids, precision=self.encoder.passage_precision)
             self.write(part, vectors, hashes, "values")
         entries = len(_open(self.folder, part, "values"))
         return {"length": float(entries), "vocabulary": self.model.vocabulary_size}

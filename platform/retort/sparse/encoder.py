@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -195,18 +195,27 @@ def parameter_groups(student: QueryEncoder, *, learning_rate: float, head_factor
 
 
 @torch.inference_mode()
-def encode_ids(student: QueryEncoder, sequences: Sequence[Int32], *, batch_tokens: int = BATCH_TOKENS) -> SparseVectors:
+def encode_ids(
+    student: QueryEncoder,
+    sequences: Sequence[Int32],
+    *,
+    precision: Literal["fp32", "bf16_scan", "bf16"] = "fp32",
+    batch_tokens: int = BATCH_TOKENS,
+) -> SparseVectors:
     """Encode input ids to sparse vectors, in order.
 
     Args:
         student: Used as it is; call ``eval()`` before, for no dropout.
         sequences: Input ids, special tokens included.
+        precision: ``bf16_scan`` looks for the SPLADE head's maxima in bfloat16 and scores them in float32; ``bf16`` runs
+            the body in bfloat16 too.
         batch_tokens: Tokens that are read together; a longer text is read alone.
 
     Returns:
         (N, V).
     """
     device = next(student.parameters()).device
+    scan = {"scan": torch.bfloat16} if precision == "bf16_scan" and isinstance(student, SpladeEncoder) else {}
     # Texts of like length side by side: a body that needs padding then needs little.
     order = np.argsort([len(ids) for ids in sequences], kind="stable")[::-1]
     rows: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(sequences)
@@ -215,7 +224,8 @@ def encode_ids(student: QueryEncoder, sequences: Sequence[Int32], *, batch_token
         size = max(1, batch_tokens // max(1, len(sequences[order[start]])))
         batch = order[start : start + size]
         input_ids, lengths = pack([sequences[number] for number in batch])
-        dense = student(input_ids.to(device), lengths).float().cpu().numpy()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            dense = student(input_ids.to(device), lengths, **scan).float().cpu().numpy()
         for place, number in enumerate(batch):
             (active,) = np.nonzero(dense[place] > 0)
             rows[number] = (active.astype(np.int32), dense[place, active])

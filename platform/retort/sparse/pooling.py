@@ -22,7 +22,7 @@ VOCABULARY_CHUNK = 2048  # (T, chunk) logits of 1,024 tokens: 8 MiB in fp32, whi
 SURVIVOR_CHUNK = 32_768  # survivors whose (chunk, H) rows are gathered at a time: 48 MiB at H = 384
 
 
-def _scan_dtype(device: torch.device) -> torch.dtype:
+def _autocast_dtype(device: torch.device) -> torch.dtype:
     if torch.is_autocast_enabled(device.type):
         return torch.get_autocast_dtype(device.type)
     return torch.float32
@@ -57,9 +57,10 @@ def _rescored(
 
 class _SpladeMax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, lengths: Sequence[int]) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, lengths: Sequence[int], scan: torch.dtype
+    ) -> Tensor:
         vocabulary = weight.shape[0]
-        scan = _scan_dtype(hidden.device)
         # Autocast would cast the products of this function too.
         with torch.autocast(hidden.device.type, enabled=False):
             scanned = hidden.to(scan)
@@ -121,10 +122,12 @@ class _SpladeMax(torch.autograd.Function):
             factor = at_logit[part].unsqueeze(1)
             to_hidden.index_add_(0, token[part], factor * weight[entry[part]].float())
             to_weight.index_add_(0, entry[part], factor * hidden[token[part]].float())
-        return to_hidden.to(hidden.dtype), to_weight.to(weight.dtype), to_bias, None
+        return to_hidden.to(hidden.dtype), to_weight.to(weight.dtype), to_bias, None, None
 
 
-def splade_max(hidden: Tensor, weight: Tensor, bias: Tensor, lengths: tuple[int, ...]) -> Tensor:
+def splade_max(
+    hidden: Tensor, weight: Tensor, bias: Tensor, lengths: tuple[int, ...], *, scan: torch.dtype | None = None
+) -> Tensor:
     r"""SPLADE max pooling, :math:`\log(1 + \mathrm{relu}(\max_t (h_t \cdot w_j + b_j)))` (arXiv:2109.10086).
 
     Args:
@@ -132,6 +135,7 @@ def splade_max(hidden: Tensor, weight: Tensor, bias: Tensor, lengths: tuple[int,
         weight: (V, H), that projection.
         bias: (V,).
         lengths: Tokens of each text, each at least 1; they sum to T.
+        scan: Type in which the maxima are looked for; None: autocast's, or float32.
 
     Returns:
         (B, V), float32, differentiable in ``hidden``, ``weight`` and ``bias``.
@@ -141,5 +145,5 @@ def splade_max(hidden: Tensor, weight: Tensor, bias: Tensor, lengths: tuple[int,
     """
     if sum(lengths) != hidden.shape[0] or min(lengths, default=0) < 1:
         raise ValueError(f"lengths {list(lengths)} must be positive and sum to the {hidden.shape[0]} tokens of hidden")
-    result: Tensor = _SpladeMax.apply(hidden, weight, bias, lengths)  # type: ignore[no-untyped-call]
+    result: Tensor = _SpladeMax.apply(hidden, weight, bias, lengths, scan or _autocast_dtype(hidden.device))  # type: ignore[no-untyped-call]
     return result

@@ -65,14 +65,14 @@ class SpladeEncoder(nn.Module):
         if not torch.allclose(self._projection()(inputs), expected, atol=1e-4, rtol=1e-4):
             raise ConfigError([f"{type(self.masked_lm).__name__} changes its logits after the output embedding"])
 
-    def forward(self, input_ids: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        """(T,) packed input ids and the texts' lengths -> (B, V) weights, float32."""
+    def forward(self, input_ids: Tensor, lengths: tuple[int, ...], scan: torch.dtype | None = None) -> Tensor:
+        """(T,) packed input ids and the texts' lengths -> (B, V) weights, float32; ``scan`` as in ``splade_max``."""
         hidden = read_packed(self._logit_inputs, self.masked_lm.config, input_ids, lengths)  # (T, H)
         projection = self._projection()
         bias = projection.bias
         if bias is None:
             bias = projection.weight.new_zeros(self.vocabulary_size)
-        return splade_max(hidden, projection.weight, bias, lengths)
+        return splade_max(hidden, projection.weight, bias, lengths, scan=scan)
 
 
 def _identity(inputs: Tensor) -> Tensor:
