@@ -64,7 +64,9 @@ def conversations(source: Path, *, turns: int, passages: int) -> Workspace:
     if (root / "rewrites" / "rewriter" / "train" / "record.json").exists():
         return Workspace(root)
     if not (source / "topics_train.json").exists():
-        sys.exit(f"{source} holds no topics_train.json: name a folder of conversations in TopiOCQA's format with --data")
+        sys.exit(
+            f"{source} holds no topics_train.json: name a folder of conversations in TopiOCQA's format with --data"
+        )
     files = KEPT / f"files-{turns}-{passages}"
     files.mkdir(parents=True, exist_ok=True)
     topics = json.loads((source / "topics_train.json").read_text(encoding="utf-8"))[:turns]
@@ -82,7 +84,9 @@ def conversations(source: Path, *, turns: int, passages: int) -> Workspace:
     lines = ["\t".join(row) + "\n" for row in [rows[0], *chosen]]
     (files / "collection.tsv").write_text("".join(lines), encoding="utf-8")
     rewrites = (source / "rewrites_train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (files / "rewrites.jsonl").write_text("".join(r for r in rewrites if json.loads(r)["id"] in asked), encoding="utf-8")
+    (files / "rewrites.jsonl").write_text(
+        "".join(r for r in rewrites if json.loads(r)["id"] in asked), encoding="utf-8"
+    )
     shutil.rmtree(root, ignore_errors=True)
     where = ["--split", "train", "--workspace", str(root)]
     words = ["import", "topiocqa", files / "topics.json", files / "collection.tsv", "--qrels", files / "qrels.txt"]

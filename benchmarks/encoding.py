@@ -79,7 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, seconds in result["seconds"].items():
         ratio = result["seconds"]["sentence-transformers"].median / seconds.median
         rate = result["passages_per_second"][name]
-        print(f"{name:24s} {seconds.text(digits=2)} s, {rate:.1f} passages a second, {ratio:.2f} times sentence-transformers")
+        print(
+            f"{name:24s} {seconds.text(digits=2)} s, {rate:.1f} passages a second, {ratio:.2f} times sentence-transformers"
+        )
     print({key: value for key, value in result.items() if key.startswith(("largest", "cosine", "mean", "tokens"))})
     write_result(args.json, "encoding", result)
     return 0

@@ -58,7 +58,10 @@ def disco_step(
                 passages = _plain_splade(teacher, tokens([text for texts in batch.passages for text in texts])).float()
         scores = torch.einsum("bv,bkv->bk", queries, passages.view(len(queries), -1, passages.shape[-1]))
         loss = F.kl_div(
-            F.log_softmax(scores, dim=1), F.log_softmax(batch.teacher_scores, dim=1), reduction="batchmean", log_target=True
+            F.log_softmax(scores, dim=1),
+            F.log_softmax(batch.teacher_scores, dim=1),
+            reduction="batchmean",
+            log_target=True,
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)

@@ -50,8 +50,8 @@ class OwnSteps:
         from conversations import conversations, experiment
 
         from retort.distill.step import epoch_batches
-        from retort.shards.prepare import prepare
         from retort.progress import silent
+        from retort.shards.prepare import prepare
         from retort.shards.reader import Collection, TrainingTurns
         from retort.sparse.encoder import initial_student
 
@@ -166,7 +166,12 @@ def side_by_side(data: Path, name: str, rounds: int, *, bf16: bool) -> dict[str,
     steps = len(own.batches)
     mine = found["Retort"]
     found["Retort"] = Measured(mine.median / steps, mine.low / steps, mine.high / steps, mine.n)
-    result: dict[str, Any] = {"model": name, "precision": "bf16" if bf16 else "fp32", "seconds": found, "tokens": tokens}
+    result: dict[str, Any] = {
+        "model": name,
+        "precision": "bf16" if bf16 else "fp32",
+        "seconds": found,
+        "tokens": tokens,
+    }
     result["ratios"] = {k: v.median / found["Retort"].median for k, v in found.items() if k != "Retort"}
     if not bf16:
         makes = {"Retort": _own, "DiSCo's step": _disco, "sentence-transformers Router": _router}

@@ -384,3 +384,15 @@ def test_bounds_must_make_sense(bounds, problem):
     (found,) = problems_of({"search": {"a": bounds}, "objectives": OBJECTIVES}, SearchSpaceConfig)
 
     assert found.endswith(problem) and found.startswith("search.a")
+
+
+def test_the_precision_of_passages_is_for_models_and_in_no_runs_own_identity():
+    splade = {"family": "splade", "model": "tiny"}
+    half, whole = (
+        experiment_from({"encoder": splade | {"passage_precision": precision}}) for precision in ("bf16_scan", "fp32")
+    )
+
+    # It is in the vectors' fingerprint, which is one of the run's inputs.
+    assert half.training_identity() == whole.training_identity()
+    with pytest.raises(ConfigError, match="passage_precision=bf16 is for the splade family"):
+        experiment_from({"encoder": {"passage_precision": "bf16"}})

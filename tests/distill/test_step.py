@@ -67,7 +67,6 @@ def batches_of(opened, experiment, epoch, own=slice(None)):
                 own,
                 config=experiment,
                 epoch=epoch,
-                pad_id=collection.tokenizer.pad_id,
                 device=torch.device("cpu"),
             ),
         )

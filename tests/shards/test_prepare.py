@@ -16,6 +16,7 @@ from retort.retrieval.students import open_run
 from retort.shards.prepare import check_inputs
 from retort.shards.reader import Collection
 from retort.sparse.encoder import initial_student, load_student
+from retort.sparse.packing import pack
 from retort.storage import Workspace
 
 TINY_SPLADE = ("encoder.family=splade", "encoder.score_scale=0.05", "training.learning_rate=1.0e-4")
@@ -87,9 +88,7 @@ def test_splade_family_end_to_end(imported_copy, experiment_file, retort, ray_se
         text = f"{passage.title}. {passage.text}"
         ids = collection.tokenizer.context_ids(text, [], order="newest_first", max_tokens=config.passage_tokens)
         with torch.inference_mode():
-            (alone,) = untrained(
-                torch.from_numpy(ids.astype(np.int64))[None], torch.ones(1, len(ids), dtype=torch.int64)
-            )
+            (alone,) = untrained(*pack([ids]))
         np.testing.assert_allclose(stored[place], alone.numpy(), atol=1e-5)
 
     student, _ = load_student(open_run(workspace, run).folder.local_tree("checkpoint"))

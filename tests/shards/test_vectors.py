@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from retort.config import EncoderConfig
 from retort.corpora.collection import passage_parts, read_doc_ids, read_passages
 from retort.progress import silent
 from retort.shards.reader import Collection
@@ -105,3 +106,14 @@ def test_vectors_that_are_there_are_found_without_reading_the_passages(workspace
     folder = prepare_vectors(workspace, experiment.encoder, lambda *words: told.append(words))
     assert told == [("vectors", 1, 1, f"{folder.name} is there already")]
     assert prepare_vectors(workspace, experiment.encoder, silent).name == folder.name
+
+
+def test_a_splade_collections_precision_makes_other_vectors(workspace, experiment):
+    def name(**changes):
+        encoder = EncoderConfig.model_validate(
+            {**experiment.encoder.model_dump(), "family": "splade", "score_scale": 1.0, **changes}
+        )
+        return vectors_stage(workspace, encoder).folder.name
+
+    assert name() == name(passage_precision="fp32")
+    assert len({name(), name(passage_precision="bf16_scan"), name(passage_precision="bf16")}) == 3

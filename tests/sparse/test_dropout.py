@@ -79,6 +79,10 @@ def test_every_dropout_of_a_model_is_replaced_and_its_weights_keep_their_names()
     model[2].eval()
     replace_dropout(model)
 
-    assert [type(module) for module in (model[1], model[2][0], model[2][1])] == [FastDropout, FastDropout, nn.AlphaDropout]
+    assert [type(module) for module in (model[1], model[2][0], model[2][1])] == [
+        FastDropout,
+        FastDropout,
+        nn.AlphaDropout,
+    ]
     assert (model[1].p, model[2][0].p) == (0.2, 0.3) and list(model.state_dict()) == names
     assert model[1].training and not model[2][0].training

@@ -1,5 +1,7 @@
 """Encoding in batches, parameter groups and checkpoints of both families."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,14 @@ from torch import nn
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.encoder import encode_ids, initial_student, load_student, parameter_groups, save_student
+from retort.sparse.encoder import (
+    encode_ids,
+    initial_student,
+    load_student,
+    parameter_groups,
+    save_student,
+    say_slow_bfloat16,
+)
 from retort.sparse.lexical import LexicalStudent
 from retort.sparse.splade import SpladeEncoder
 
@@ -83,3 +92,27 @@ def test_every_parameter_is_in_one_group_and_only_the_head_learns_faster(tokeniz
     together = [id(p) for p in (*body["params"], *head["params"])]
     assert sorted(together) == sorted(id(p) for p in lexical.parameters())
     assert sorted(id(p) for p in everything["params"]) == sorted(id(p) for p in splade.parameters())
+
+
+def test_a_bf16_scan_finds_the_float32_vectors_and_a_bf16_body_nearly(tokenizer, texts):
+    student = initial_student(EncoderConfig(family="splade", **SMALL | {"hidden_size": 64}), tokenizer).eval()
+    sequences = tokenizer.pieces(texts)
+    exact, scanned, half = (
+        encode_ids(student, sequences, precision=precision).to_scipy().toarray()
+        for precision in ("fp32", "bf16_scan", "bf16")
+    )
+
+    np.testing.assert_allclose(scanned, exact, atol=1e-6, rtol=1e-6)
+    assert not np.array_equal(half, exact)
+    cosines = (half * exact).sum(axis=1) / np.linalg.norm(half, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_bf16_on_a_processor_without_it_is_said_to_be_slow(caplog):
+    has_it = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    with caplog.at_level(logging.WARNING, logger="retort"):
+        say_slow_bfloat16(torch.device("cpu"))
+        say_slow_bfloat16(torch.device("cuda"))
+
+    said = ["this processor computes bfloat16 in software, about ten times slower than float32"]
+    assert [record.getMessage() for record in caplog.records] == ([] if has_it else said)

@@ -56,8 +56,9 @@ class Batch:
 
 
 def epoch_batches(lengths: Sequence[int] | np.ndarray, *, batch_turns: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Turn numbers of each batch of an epoch: shuffled, then bucketed by length so that steps of short and of long turns
-    differ, and little is padded where a body needs padding.
+    """Turn numbers of each batch of an epoch: shuffled, then bucketed by length.
+
+    A body that needs padding then needs little.
 
     The turns that do not fill a last batch sit this epoch out; others do in the next one. Fewer turns than a batch make
     one batch.

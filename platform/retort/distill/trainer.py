@@ -24,7 +24,7 @@ from retort.errors import RetortError, RunError
 from retort.progress import Progress, silent
 from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
-from retort.shards.session import cluster_cpus, ensure_ray
+from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
 
@@ -191,7 +191,7 @@ def _train_on_group(
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    gpus = int(_gpus())
+    gpus = cluster_gpus()
     if workers > max(cluster_cpus(), gpus):
         raise RunError(f"training.workers={workers}, but the cluster has {cluster_cpus()} CPUs and {gpus} GPUs")
     use_gpu = gpus >= workers
@@ -222,12 +222,6 @@ def _train_on_group(
     writer.counts |= result["counts"]
     workspace.fs.rm(f"{workspace.root}/.ray_train/{folder.name.replace('/', '-')}", recursive=True)
     progress("training", result["counts"]["steps"], result["counts"]["steps"])
-
-
-def _gpus() -> float:
-    import ray
-
-    return float(ray.cluster_resources().get("GPU", 0))
 
 
 def _group_worker(arguments: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from retort.distill.step import CURVES, Batch, batch_loss, build_batch, epoch_ba
 from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.encoder import QueryEncoder, parameter_groups
+from retort.sparse.encoder import QueryEncoder, parameter_groups, say_slow_bfloat16
 from retort.sparse.regularizers import mean_activation
 from retort.sparse.schedules import learning_rate_factor
 from retort.storage import Folder
@@ -68,6 +68,8 @@ def _autocast(config: ExperimentConfig, device: torch.device) -> Callable[[], co
     precision = config.training.precision
     if precision == "fp32":
         return contextlib.nullcontext
+    if precision == "bf16":
+        say_slow_bfloat16(device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     return lambda: torch.autocast(device.type, dtype=dtype)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from retort.errors import InputError
 from retort.identity import canonical_json
 
-__all__ = ["cluster_cpus", "ensure_ray", "map_units", "on_cluster"]
+__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "map_units", "on_cluster"]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -69,6 +69,13 @@ def cluster_cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
+def cluster_gpus() -> int:
+    """GPUs of the cluster."""
+    import ray
+
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
 @contextlib.contextmanager
 def _quiet_ray_data() -> Iterator[None]:
     import ray.data
@@ -109,6 +116,7 @@ def map_units(
     work: Callable[..., Callable[[Unit], Unit]],
     arguments: dict[str, Any],
     *,
+    gpu: bool = False,
     on_result: Callable[[Unit], None],
 ) -> None:
     """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
@@ -117,6 +125,7 @@ def map_units(
         units: Plain rows, one per call.
         work: A class whose instances map a unit to a result row; a process makes one and keeps it.
         arguments: What its instances are made with; plain data.
+        gpu: Give every process a GPU of its own, where the cluster has any.
         on_result: Called in this process with each result row.
 
     Raises:
@@ -134,6 +143,7 @@ def map_units(
             fn_kwargs={"work": work, "arguments": arguments},
             batch_size=1,
             num_cpus=1,
+            num_gpus=1 if gpu and cluster_gpus() else None,
         )
         try:
             for row in dataset.iter_rows():

@@ -23,7 +23,7 @@ from retort.corpora.collection import passage_parts
 from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.progress import Progress
-from retort.shards.session import map_units
+from retort.shards.session import cluster_gpus, ensure_ray, map_units
 from retort.sparse.bm25 import bm25_impacts, term_counts
 from retort.sparse.models import model_digest, model_directory
 from retort.sparse.search import tie_order
@@ -90,7 +90,12 @@ def prepare_vectors(workspace: Workspace, encoder: EncoderConfig, progress: Prog
             "encoder": encoder.model_dump(mode="json"),
         }
         progress(STAGE, 0, len(units) * passes, f"encoding {_passages(units):,} passages")
-        map_units(units, _CountTerms if encoder.family == "lexical" else _EncodeSplade, arguments, on_result=finished)
+        if encoder.passage_precision != "fp32":
+            _say_if_slow()
+        if encoder.family == "lexical":
+            map_units(units, _CountTerms, arguments, on_result=finished)
+        else:
+            map_units(units, _EncodeSplade, arguments, gpu=True, on_result=finished)
         frequency = _document_frequency(folder, len(units), rows[0]["vocabulary"])
         total_length = sum(int(row["length"]) for row in rows.values())
         passages = _passages(units)
@@ -108,6 +113,16 @@ def prepare_vectors(workspace: Workspace, encoder: EncoderConfig, progress: Prog
             rows = {part: done[part] | row for part, row in rows.items()}
         _collect(workspace, folder, writer, rows, frequency, passages, total_length)
     return folder
+
+
+def _say_if_slow() -> None:
+    import torch
+
+    from retort.sparse.encoder import say_slow_bfloat16
+
+    ensure_ray()
+    if not cluster_gpus():
+        say_slow_bfloat16(torch.device("cpu"))
 
 
 def _passages(units: list[dict[str, Any]]) -> int:
@@ -240,7 +255,8 @@ class _EncodeSplade(_PartWork):
         from retort.sparse.encoder import initial_student
 
         torch.set_num_threads(1)  # one process per processor
-        self.model = initial_student(self.encoder, self.tokenizer).eval()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = initial_student(self.encoder, self.tokenizer).eval().to(device)
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
         from retort.sparse.encoder import encode_ids

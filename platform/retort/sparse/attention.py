@@ -70,7 +70,9 @@ class _DroppedAttention(torch.autograd.Function):
         return (to_scores @ key) * scaling, to_scores.transpose(-1, -2) @ scaled, to_value, None, None
 
 
-def _one_text(query: Tensor, key: Tensor, value: Tensor, *, dropout: float, scaling: float, window: int | None) -> Tensor:
+def _one_text(
+    query: Tensor, key: Tensor, value: Tensor, *, dropout: float, scaling: float, window: int | None
+) -> Tensor:
     length = query.shape[2]
     near = None
     if window is not None and length > window:
@@ -93,7 +95,7 @@ def packed_attention(
     text_lengths: tuple[int, ...] | None = None,
     **arguments: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention interface: (1, N, T, D) queries, keys and values -> (1, T, N, D).
+    """Transformers' attention interface: (1, N, T, D) queries, keys and values -> (1, T, N, D).
 
     Args:
         module: The attention layer.

@@ -7,6 +7,7 @@ Shapes: N texts, V vocabulary entries.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,14 +37,18 @@ __all__ = [
     "load_student",
     "parameter_groups",
     "save_student",
+    "say_slow_bfloat16",
 ]
 
 QueryEncoder = LexicalStudent | SpladeEncoder
 
+logger = logging.getLogger("retort")
+
 CHECKPOINT_FOLDER = "checkpoint"  # of a run
 CHECKPOINT = "retort.json"
 HEAD = "head.safetensors"
-BATCH_TOKENS = 2048  # read together when encoding: enough for full speed, little enough for the cache
+# Tokens that are read together when encoding: enough for full speed, and on a processor little enough for its cache.
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
 # A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
 MINILM_BIAS = -6.0
 
@@ -194,13 +199,19 @@ def parameter_groups(student: QueryEncoder, *, learning_rate: float, head_factor
     return groups + ([{"params": head, "lr": learning_rate * head_factor}] if head else [])
 
 
+def say_slow_bfloat16(device: torch.device) -> None:
+    """Say so where bfloat16 is asked of a processor that computes it in software."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        logger.warning("this processor computes bfloat16 in software, about ten times slower than float32")
+
+
 @torch.inference_mode()
 def encode_ids(
     student: QueryEncoder,
     sequences: Sequence[Int32],
     *,
     precision: Literal["fp32", "bf16_scan", "bf16"] = "fp32",
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
 ) -> SparseVectors:
     """Encode input ids to sparse vectors, in order.
 
@@ -209,12 +220,14 @@ def encode_ids(
         sequences: Input ids, special tokens included.
         precision: ``bf16_scan`` looks for the SPLADE head's maxima in bfloat16 and scores them in float32; ``bf16`` runs
             the body in bfloat16 too.
-        batch_tokens: Tokens that are read together; a longer text is read alone.
+        batch_tokens: Tokens that are read together, a longer text alone; None: what suits the device.
 
     Returns:
         (N, V).
     """
     device = next(student.parameters()).device
+    if batch_tokens is None:
+        batch_tokens = BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
     scan = {"scan": torch.bfloat16} if precision == "bf16_scan" and isinstance(student, SpladeEncoder) else {}
     # Texts of like length side by side: a body that needs padding then needs little.
     order = np.argsort([len(ids) for ids in sequences], kind="stable")[::-1]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 __all__ = ["splade_max"]
 
-VOCABULARY_CHUNK = 2048  # (T, chunk) logits of 1,024 tokens: 8 MiB in fp32, which stay in the cache
+VOCABULARY_CHUNK = 1024  # (T, chunk) logits of 2,048 tokens: 8 MiB in fp32, which stay in the cache
 SURVIVOR_CHUNK = 32_768  # survivors whose (chunk, H) rows are gathered at a time: 48 MiB at H = 384
 
 
