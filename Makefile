@@ -11,9 +11,11 @@ TORCH_STAMP := $(VENV)/.stamp-torch
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 
+RESULTS := benchmarks/.results
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check clean
+.PHONY: help sweep test check bench clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +34,21 @@ check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: wh
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# One thread, also in what is loaded later; about an hour. DATA: conversations in TopiOCQA's format, see benchmarks/conversations.py.
+bench: export OMP_NUM_THREADS := 1
+bench: export NUMBA_NUM_THREADS := 1
+bench: $(DEV_STAMP) ## measure speed beside peers on DATA=folder of conversations, and write docs/performance.md
+	@test -n "$(DATA)" || { echo "make bench DATA=folder: its topics_train.json, collection.tsv, qrels_train.txt, rewrites_train.jsonl" >&2; exit 1; }
+	$(BIN)/python benchmarks/training.py --data "$(DATA)" --json $(RESULTS)/training-minilm.json
+	$(BIN)/python benchmarks/training.py --data "$(DATA)" --model bert-base --rounds 2 --json $(RESULTS)/training-bert-base.json
+	$(BIN)/python benchmarks/training.py --data "$(DATA)" --bf16 --rounds 2 --json $(RESULTS)/training-minilm-bf16.json
+	$(BIN)/python benchmarks/training.py --data "$(DATA)" --growth --json $(RESULTS)/training-growth.json
+	$(BIN)/python benchmarks/encoding.py --data "$(DATA)" --json $(RESULTS)/encoding.json
+	$(BIN)/python benchmarks/search.py --json $(RESULTS)/search.json
+	$(BIN)/python benchmarks/growth.py preparing --data "$(DATA)" --json $(RESULTS)/preparing.json
+	$(BIN)/python benchmarks/growth.py sweeping --json $(RESULTS)/sweeping.json
+	$(BIN)/python benchmarks/table.py --results $(RESULTS)
 
 clean: ## remove caches and build products; keeps .venv and workspaces
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info

@@ -51,7 +51,7 @@ def bert_base_directory(tokenizer_of: Path) -> Path:
         torch.manual_seed(0)
         body = BertModel(BertConfig(), add_pooling_layer=False)
         nn.init.normal_(body.embeddings.word_embeddings.weight, std=1.0)
-        masked_lm_over_body(body, bias=-3.0 * 768**0.5).save_pretrained(directory)
+        masked_lm_over_body(body, bias=-4.0 * 768**0.5).save_pretrained(directory)
         for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
             if (tokenizer_of / name).exists():
                 shutil.copyfile(tokenizer_of / name, directory / name)

@@ -53,6 +53,7 @@ __all__ = ["Listener", "run_sweep", "sweep_folder"]
 STAGE = "sweep"
 VERSION = 1
 STUDY = "retort"
+PARTS = ("training", "evaluation", "overhead")  # of a trial's time, in the order in which they are told
 STAGE_VERSIONS = (vectors.VERSION, rankings.VERSION, training.VERSION, checkpoint.VERSION, evaluate.VERSION)
 
 
@@ -327,7 +328,8 @@ def _line(point: TrialPoint, settings: SearchSpaceConfig) -> str:
     if point.status == "failed":
         return f"trial {point.trial} failed: {point.error}"
     figures = ", ".join(f"{name} {point.validation[name]:.3f}" for name in settings.objectives)
-    return f"trial {point.trial}: {figures}"
+    time_of = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in point.seconds.items() if part in PARTS)
+    return f"trial {point.trial}: {figures}; {time_of}"
 
 
 def _conclude(
