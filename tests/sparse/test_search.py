@@ -53,14 +53,14 @@ def test_search_is_brute_force_however_the_collection_is_cut(queries, parts, k, 
     asked = SparseVectors.from_dense(queries)
     split = min(split, len(parts))
     apart = [
-        ExactIndex(vectors, places, parts=numbers).search(asked, k)
+        ExactIndex.of(vectors, places, parts=numbers).search(asked, k)
         for numbers in (range(split), range(split, len(parts)))
         if len(numbers)
     ]
 
-    assert as_lists(ExactIndex(vectors, places).search(asked, k)) == expected
+    assert as_lists(ExactIndex.of(vectors, places).search(asked, k)) == expected
     one_part = PartedVectors([SparseVectors.from_dense(whole)])
-    assert as_lists(ExactIndex(one_part, places).search(asked, k)) == expected
+    assert as_lists(ExactIndex.of(one_part, places).search(asked, k)) == expected
     merged = [merge_rankings(rankings, places, k) for rankings in zip(*apart, strict=True)]
     assert as_lists(merged) == expected
 
@@ -70,7 +70,7 @@ def test_a_query_by_hand():
         [SparseVectors.from_dense([[1, 0, 2], [0, 3, 0]]), SparseVectors.from_dense([[2, 0, 1.5]])]
     )
     queries = SparseVectors.from_dense([[1, 0, 2], [0, 0, 0]])
-    found, nothing = ExactIndex(passages, tie_order(["a", "b", "c"])).search(queries, 10)
+    found, nothing = ExactIndex.of(passages, tie_order(["a", "b", "c"])).search(queries, 10)
 
     # Passage a ties with c at 1 + 4 = 2 + 3 = 5, b has no term of the query; the later doc_id comes first.
     assert found.rows.tolist() == [2, 0] and found.scores.tolist() == [5, 5]
@@ -86,7 +86,7 @@ def test_tie_order_is_descending_doc_ids(ids):
 def test_ties_are_ordered_as_trec_eval_reads_a_run():
     ids = ["10", "9", "B", "a", "Z", "doc-2", "doc-10", "é", "z"]
     passages = PartedVectors([SparseVectors.from_dense(np.ones((len(ids), 1)))])
-    (ranking,) = ExactIndex(passages, tie_order(ids)).search(SparseVectors.from_dense([[1.0]]), len(ids))
+    (ranking,) = ExactIndex.of(passages, tie_order(ids)).search(SparseVectors.from_dense([[1.0]]), len(ids))
     retrieved = [ids[row] for row in ranking.rows]
     run = {"q": {doc_id: float(score) for doc_id, score in zip(retrieved, ranking.scores, strict=True)}}
 
@@ -98,11 +98,11 @@ def test_ties_are_ordered_as_trec_eval_reads_a_run():
 
 def test_vocabularies_k_and_places_are_checked():
     passages = PartedVectors([SparseVectors.from_dense(np.ones((2, 3)))])
-    index = ExactIndex(passages, tie_order(["a", "b"]))
+    index = ExactIndex.of(passages, tie_order(["a", "b"]))
 
     with pytest.raises(ValueError, match="queries have 4 vocabulary entries, the passages 3"):
         index.search(SparseVectors.from_dense(np.ones((1, 4))), 5)
     with pytest.raises(ValueError, match="k must be positive, got 0"):
         index.search(SparseVectors.from_dense(np.ones((1, 3))), 0)
     with pytest.raises(ValueError, match="got 1 for 2"):
-        ExactIndex(passages, tie_order(["a"]))
+        ExactIndex.of(passages, tie_order(["a"]))
