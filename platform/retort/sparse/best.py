@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-__all__ = ["Best", "empty_best", "offer"]
+__all__ = ["Best", "cut_down", "empty_best", "offer"]
 
 
 class Best(NamedTuple):
@@ -69,6 +69,14 @@ def _select(keys: Any, rows: Any, k: Any) -> Any:  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def cut_down(query: Any, best: Any, k: Any) -> None:  # pragma: no cover - compiled
+    """Keep a query's k best, of which there must be as many, and look at the k-th anew."""
+    size = best.sizes[query]
+    best.floors[query] = _select(best.keys[query, :size], best.rows[query, :size], k)
+    best.sizes[query] = k
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def offer(score_bits: Any, place: Any, row: Any, query: Any, best: Any, k: Any) -> None:  # pragma: no cover - compiled
     """Take a passage in, unless its score is 0 or it is worse than the k-th.
 
@@ -89,7 +97,6 @@ def offer(score_bits: Any, place: Any, row: Any, query: Any, best: Any, k: Any) 
     size += 1
     if size == k and best.floors[query] == 0:
         best.floors[query] = best.keys[query, :k].min()
-    if size == best.keys.shape[1]:
-        best.floors[query] = _select(best.keys[query], best.rows[query], k)
-        size = k
     best.sizes[query] = size
+    if size == best.keys.shape[1]:
+        cut_down(query, best, k)

@@ -55,8 +55,7 @@ def _larger(builder: Any, left: Any, right: Any) -> Any:
     return builder.select(builder.icmp_unsigned(">", left, right), left, right)
 
 
-@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
+def _prefetch(typing_context: Any, array: Any, place: Any) -> Any:
     """Have the memory at ``array[place]`` fetched into the cache, without waiting for it."""
     return types.void(array, types.uintp), _generate_prefetch
 
@@ -66,8 +65,7 @@ def _generate_prefetch(context: Any, builder: Any, signature: Any, arguments: An
     return context.get_dummy_value()
 
 
-@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-def bound_tile(
+def _bound_tile(
     typing_context: Any,
     sums: Any,
     scores: Any,
@@ -158,3 +156,7 @@ def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
         best = _larger(builder, best, _shuffled(builder, best, [(lane + half) % _LANES for lane in range(_LANES)]))
         half //= 2
     return builder.extract_element(best, ir.Constant(_COUNT, 0))
+
+
+prefetch: Any = intrinsic(_prefetch)
+bound_tile: Any = intrinsic(_bound_tile)

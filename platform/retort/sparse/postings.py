@@ -141,19 +141,20 @@ def _fill(
     vocabulary = len(slots)
     passages = len(indptr) - 1
     following = np.empty(vocabulary, np.uint32)  # next free place of each term's list
-    done = np.uint32(0)
+    done: Any = np.uint32(0)
     tile_size = np.uintp(frequent * TILE)
     for block, low in enumerate(range(0, passages, block_passages)):
         high = min(passages, low + block_passages)
         first_term = np.uintp(block * (vocabulary + 1))
-        following[:] = 0
+        following[:] = np.uint32(0)
         for place in range(np.uintp(indptr[low]), np.uintp(indptr[high])):
             term = np.uint32(indices[place])
             maxima[first_term + term] = max(maxima[first_term + term], entries[place])
             following[term] += np.uint32(slots[term] < 0)
-        for term in range(vocabulary):
-            count = following[term]
-            starts[first_term + np.uintp(term)] = following[term] = done
+        for number in range(vocabulary):
+            count = following[number]
+            starts[first_term + np.uintp(number)] = done
+            following[number] = done
             done += count
         starts[first_term + np.uintp(vocabulary)] = done
         for row in range(low, high):

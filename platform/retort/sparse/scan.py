@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import numba
 import numpy as np
 
-from retort.sparse.best import offer
+from retort.sparse.best import cut_down, offer
 from retort.sparse.lanes import bound_tile, prefetch
 from retort.sparse.postings import TILE
 
@@ -154,6 +154,8 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                 bound = 0.0
                 for entry in range(start, stop):
                     bound += weights[entry] * tops[positions[entry]]
+                if best.sizes[query] > k + k // 8:
+                    cut_down(query, best, k)
                 slack = 1.0 + (stop - start + 2) * ROUNDING
                 one_bits[0] = floors[query] >> np.uint64(32)
                 if bound == 0 or (prune and bound * slack < one_float[0]):

@@ -61,7 +61,7 @@ class ExactIndex:
     ) -> None:
         self.vocabulary_size = vocabulary_size
         self.parts = tuple(parts)
-        self._places, self._frequent = read_only(places), frequent
+        self.places, self._frequent = read_only(places), frequent
         self._slots = np.full(vocabulary_size, -1, dtype=np.int64)
         self._slots[frequent] = np.arange(len(frequent))
 
@@ -100,7 +100,7 @@ class ExactIndex:
     def only(self, parts: range) -> "ExactIndex":
         """An index over some of the parts, by number, that scores as this one does."""
         chosen = self.parts[parts.start : parts.stop]
-        return ExactIndex(chosen, self._places, frequent=self._frequent, vocabulary_size=self.vocabulary_size)
+        return ExactIndex(chosen, self.places, frequent=self._frequent, vocabulary_size=self.vocabulary_size)
 
     def search(self, queries: SparseVectors, k: int, *, threads: int = 1) -> list[Ranking]:
         """The k best passages of each query.
@@ -146,11 +146,11 @@ class ExactIndex:
             The rankings, and the scan's counts of its work, see ``scan.scan``.
         """
         batch = self._batch(queries, rows)
-        k = min(k, max(1, len(self._places)))
+        k = min(k, max(1, len(self.places)))
         best = empty_best(len(rows), k)
         work: Int64 = np.zeros(4, np.int64)
         for first_row, part in self.parts:
-            scan(_arrays(part, first_row, self.vocabulary_size), batch, best, self._places, k, prune, work)
+            scan(_arrays(part, first_row, self.vocabulary_size), batch, best, self.places, k, prune, work)
         return [_ranking(best, number, k) for number in range(len(rows))], work
 
     def _batch(self, queries: SparseVectors, rows: range) -> Batch:
@@ -176,8 +176,18 @@ class ExactIndex:
 
 def _arrays(part: Postings, first_row: int, vocabulary_size: int) -> Part:
     terms = read_only(part.terms)
-    arrays = [read_only(array) for array in (part.rows, part.ids, part.values, part.ceilings)]
-    return Part(terms["start"], terms["maximum"], *arrays, len(part), first_row, part.block_passages, vocabulary_size)
+    return Part(
+        starts=terms["start"],
+        maxima=terms["maximum"],
+        rows=read_only(part.rows),
+        ids=read_only(part.ids),
+        values=read_only(part.values),
+        ceilings=read_only(part.ceilings),
+        passages=len(part),
+        first_row=first_row,
+        block_passages=part.block_passages,
+        vocabulary_size=vocabulary_size,
+    )
 
 
 def _ranking(best: Best, number: int, k: int) -> Ranking:
