@@ -256,7 +256,7 @@ def prepare(
     overrides: Overrides = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the stages that an experiment trains from: vectors, teacher rankings, training shards.
+    """Run the stages that an experiment trains from: vectors, their index, teacher rankings, training shards.
 
     Example: retort prepare experiment.yaml --workspace w encoder.model=minilm
     """
@@ -267,7 +267,7 @@ def prepare(
     place = _open(workspace)
     with _progress() as progress:
         done = run(place, config, progress)
-    folders = [done.vectors, *done.rankings.values(), done.training]
+    folders = [done.vectors, done.index, *done.rankings.values(), done.training]
     if as_json:
         records = {folder.name: folder.require("it was just prepared") for folder in folders}
         _print_json({name: {"fingerprint": r.fingerprint, "counts": r.counts} for name, r in records.items()})

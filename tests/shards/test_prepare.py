@@ -26,8 +26,8 @@ def test_what_is_there_is_not_written_again(prepared_copy, experiment_file, reto
     before = listing(prepared_copy)
     done = retort("prepare", experiment_file, "-w", prepared_copy, "--json")
     assert done.code == 0 and listing(prepared_copy) == before
-    assert done.err.count("is there already") == 3
-    assert [name.split("/")[0] for name in done.json()] == ["vectors", "rankings", "training"]
+    assert done.err.count("is there already") == 4
+    assert [name.split("/")[0] for name in done.json()] == ["vectors", "indexes", "rankings", "training"]
 
 
 @pytest.mark.slow
@@ -44,13 +44,15 @@ def test_prepare_goes_on_after_a_kill_to_the_same_files(
     assert done.code == 0, done.err
 
     def files(path):
-        records = [p for stage in ("vectors", "rankings", "training") for p in path.glob(f"{stage}/**/record.json")]
+        records = [
+            p for stage in ("vectors", "indexes", "rankings", "training") for p in path.glob(f"{stage}/**/record.json")
+        ]
         return {str(p.relative_to(path)): json.loads(p.read_text())["files"] for p in records}
 
-    assert files(imported_copy) == files(prepared_path) and len(files(prepared_path)) == 3
+    assert files(imported_copy) == files(prepared_path) and len(files(prepared_path)) == 4
     on_disk = {
         str(p.relative_to(imported_copy))
-        for s in ("vectors", "rankings", "training")
+        for s in ("vectors", "indexes", "rankings", "training")
         for p in (imported_copy / s).rglob("*")
     }
     assert not [name for name in on_disk if name.endswith(".tmp") or "counts" in name or "positives" in name]
@@ -61,7 +63,7 @@ def test_progress_is_all_that_prepare_says(imported_copy, experiment_file, envir
     command = [sys.executable, "-m", "retort.cli", "prepare", str(experiment_file), "-w", str(imported_copy), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=180)
     assert done.returncode == 0 and set(json.loads(done.stdout))
-    stages = r"(vectors|rankings synthetic|training): [\d,]+ of [\d,]+(  .*)?"
+    stages = r"(vectors|index|rankings synthetic|training): [\d,]+ of [\d,]+(  .*)?"
     assert [line for line in done.stderr.splitlines() if not re.fullmatch(stages, line)] == []
 
 
@@ -71,7 +73,7 @@ def test_splade_family_end_to_end(imported_copy, experiment_file, retort, ray_se
     assert prepared.code == 0, prepared.err
     distilled = retort("distill", experiment_file, "-w", imported_copy, "--json", *TINY_SPLADE)
     assert distilled.code == 0, distilled.err
-    assert distilled.err.count("is there already") == 3
+    assert distilled.err.count("is there already") == 4
     run = distilled.json()["run"]
     measured = retort("evaluate", run, "-w", imported_copy, "--split", "dev", "--json")
     assert measured.code == 0, measured.err

@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 STAGE = "evaluation"
-VERSION = 1
+VERSION = 2  # 2: frequent terms are added up last, so that scores differ in the last bit
 VALIDATION = HELD_OUT
 BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
 
@@ -288,7 +288,7 @@ def evaluate(
         progress(STAGE, 0, len(questions.turns), f"{tag} on {len(questions.turns)} turns of {split}")
         opened = collection if collection is not None else Collection(vectors)
         queries = encode(questions.turns, opened)
-        rankings = search_collection(opened, queries, settings.top_k, index=index)
+        rankings = search_collection(opened, queries, settings.top_k, index=index, progress=progress)
         run = run_scores([turn.query_id for turn in questions.turns], rankings, opened.doc_ids)
         measures, table = measure(questions.turns, questions.judgements, run, queries, opened.passage_share)
         writer.add(

@@ -1,31 +1,38 @@
-"""Exact retrieval over a collection: in this process, or its parts apart as Ray tasks whose top k are merged."""
+"""Exact retrieval over a collection: in this process, or groups of index parts as Ray tasks whose top k are merged."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from retort.progress import Progress, silent
+from retort.shards.index import open_index, part_passages, prepare_index
 from retort.shards.reader import Collection
 from retort.sparse.search import ExactIndex, Ranking, merge_rankings
 from retort.sparse.vectors import SparseVectors
-from retort.storage import Workspace
+from retort.storage import Folder, Workspace
 
 __all__ = ["search_collection", "search_on_cluster"]
 
 TASK_PASSAGES = 1_000_000  # below so many, one process is done before a task has started
 
 
-def _part_groups(collection: Collection, passages: int) -> Iterator[range]:
+def _part_groups(parts: list[int], passages: int) -> Iterator[range]:
     """Consecutive parts that hold about so many passages together."""
-    first = 0
-    ends = collection.vectors.first_rows[1:]
-    for number, end in enumerate(ends):
-        if end - collection.vectors.first_rows[first] >= passages or number == len(ends) - 1:
+    first = held = 0
+    for number, size in enumerate(parts):
+        held += size
+        if held >= passages or number == len(parts) - 1:
             yield range(first, number + 1)
-            first = number + 1
+            first, held = number + 1, 0
 
 
 def search_collection(
-    collection: Collection, queries: SparseVectors, k: int, *, index: ExactIndex | None = None
+    collection: Collection,
+    queries: SparseVectors,
+    k: int,
+    *,
+    index: ExactIndex | None = None,
+    progress: Progress = silent,
 ) -> list[Ranking]:
     """The k best passages of each query, exact.
 
@@ -33,19 +40,19 @@ def search_collection(
         collection: The passages.
         queries: (Q, V).
         k: Passages per query.
-        index: One that is open already; it is built where there is none.
+        index: One that is open already; the workspace's is opened where there is none, and built where it is missing.
+        progress: Told of the building.
     """
-    if index is None and len(collection.vectors) > TASK_PASSAGES:
-        return search_on_cluster(collection, queries, k, passages_per_task=TASK_PASSAGES)
-    if index is None:
-        index = ExactIndex(collection.vectors, collection.tie_places)
-    return index.search(queries, k)
+    if index is not None:
+        return index.search(queries, k)
+    folder = prepare_index(collection.folder.workspace, collection.folder, progress)
+    if len(collection.vectors) > TASK_PASSAGES:
+        return search_on_cluster(folder, queries, k, passages_per_task=TASK_PASSAGES)
+    return open_index(folder).search(queries, k)
 
 
-def search_on_cluster(
-    collection: Collection, queries: SparseVectors, k: int, *, passages_per_task: int
-) -> list[Ranking]:
-    """The same, with groups of parts as Ray tasks; equal to the search in one process, ties included."""
+def search_on_cluster(folder: Folder, queries: SparseVectors, k: int, *, passages_per_task: int) -> list[Ranking]:
+    """Search a finished index with groups of its parts as Ray tasks; equal to the search in one process, ties included."""
     from retort.shards.session import ensure_ray
 
     ensure_ray()
@@ -53,17 +60,15 @@ def search_on_cluster(
 
     task = ray.remote(_search_parts)
     shared = ray.put((queries.indptr, queries.indices, queries.values, queries.vocabulary_size))
-    workspace = collection.folder.workspace
     pending = [
-        task.remote(workspace.url, collection.folder.name, group.start, group.stop, shared, k)
-        for group in _part_groups(collection, passages_per_task)
+        task.remote(folder.workspace.url, folder.name, group.start, group.stop, shared, k)
+        for group in _part_groups(part_passages(folder), passages_per_task)
     ]
     found: list[list[Ranking]] = ray.get(pending)
-    places = np.asarray(collection.tie_places)
+    places = np.asarray(folder.read_array("places.npy"))
     return [merge_rankings([part[query] for part in found], places, k) for query in range(len(queries))]
 
 
 def _search_parts(url: str, folder: str, start: int, stop: int, queries: tuple, k: int) -> list[Ranking]:  # type: ignore[type-arg]
-    collection = Collection(Workspace(url).folder(folder))
-    index = ExactIndex(collection.vectors, collection.tie_places, parts=range(start, stop))
+    index = open_index(Workspace(url).folder(folder), parts=range(start, stop))
     return index.search(SparseVectors(*queries), k)

@@ -6,6 +6,7 @@ from retort.config import ExperimentConfig
 from retort.corpora.turns import read_turns
 from retort.errors import ConfigError
 from retort.progress import Progress
+from retort.shards.index import prepare_index
 from retort.shards.rankings import prepare_rankings
 from retort.shards.training import prepare_training
 from retort.shards.vectors import prepare_vectors, vectors_stage
@@ -18,9 +19,10 @@ __all__ = ["Prepared", "check_inputs", "prepare"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The finished stages that training reads."""
+    """The finished stages that training and evaluation read."""
 
     vectors: Folder
+    index: Folder
     rankings: dict[str, Folder]
     training: Folder
 
@@ -45,17 +47,19 @@ def check_inputs(workspace: Workspace, experiment: ExperimentConfig) -> None:
 
 
 def prepare(workspace: Workspace, experiment: ExperimentConfig, progress: Progress) -> Prepared:
-    """Run the stages that are missing: vectors, each teacher's rankings, training shards.
+    """Run the stages that are missing: vectors, their index, each teacher's rankings, training shards.
 
     Raises:
         InputError: If something that they read is missing; nothing was started then.
     """
     check_inputs(workspace, experiment)
     vectors = prepare_vectors(workspace, experiment.encoder, progress)
+    index = prepare_index(workspace, vectors, progress)
     rankings = {
         teacher: prepare_rankings(
             workspace,
             vectors,
+            index,
             experiment.encoder,
             experiment.teacher,
             teacher=teacher,
@@ -65,4 +69,4 @@ def prepare(workspace: Workspace, experiment: ExperimentConfig, progress: Progre
         for teacher in experiment.teacher.names
     }
     training = prepare_training(workspace, experiment, vectors, rankings, progress)
-    return Prepared(vectors, rankings, training)
+    return Prepared(vectors, index, rankings, training)

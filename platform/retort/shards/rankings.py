@@ -1,7 +1,7 @@
 """Stage: a teacher's rewrites -> its rankings of the collection, exact, the top K passages of each turn.
 
 ``rankings/<teacher>/<split>-<fingerprint>/`` holds one parquet part per chunk of turns, in the turns' order. Chunks are
-ranked on Ray Data, each process with the collection's inverted index; a chunk that an interrupted run had finished is kept.
+ranked on Ray Data, all processes with the one memory-mapped index; a chunk that an interrupted run had finished is kept.
 """
 
 import json
@@ -14,17 +14,17 @@ from retort.config import EncoderConfig, TeacherConfig
 from retort.corpora.turns import read_turns
 from retort.progress import Progress
 from retort.records import RANKING_SCHEMA
+from retort.shards.index import open_index
 from retort.shards.reader import Collection
 from retort.shards.session import map_units
 from retort.shards.texts import TextEncoder
-from retort.sparse.search import ExactIndex
 from retort.storage import FileEntry, Folder, Stage, Workspace
 from retort.teachers.imports import read_rewrites
 
 __all__ = ["CHUNK_TURNS", "chunk_file", "prepare_rankings", "rankings_stage"]
 
 STAGE = "rankings"
-VERSION = 1
+VERSION = 2  # 2: frequent terms are added up last, so that scores differ in the last bit
 CHUNK_TURNS = 128  # a chunk of 1,000 passages each is 1 MB, and seconds of work
 
 
@@ -58,6 +58,7 @@ def rankings_stage(
 def prepare_rankings(
     workspace: Workspace,
     vectors: Folder,
+    index: Folder,
     encoder: EncoderConfig,
     settings: TeacherConfig,
     *,
@@ -89,6 +90,7 @@ def prepare_rankings(
             "url": workspace.url,
             "folder": stage.folder.name,
             "vectors": vectors.name,
+            "index": index.name,
             "encoder": encoder.model_dump(mode="json"),
             "teacher": teacher,
             "split": split,
@@ -103,13 +105,21 @@ class _RankChunk:
     """One process: ranks the collection for a chunk of rewrites and writes the chunk's file."""
 
     def __init__(
-        self, url: str, folder: str, vectors: str, encoder: dict[str, Any], teacher: str, split: str, top_k: int
+        self,
+        url: str,
+        folder: str,
+        vectors: str,
+        index: str,
+        encoder: dict[str, Any],
+        teacher: str,
+        split: str,
+        top_k: int,
     ) -> None:
         workspace = Workspace(url)
         self.folder = workspace.folder(folder)
         self.collection = Collection(workspace.folder(vectors))
         self.encoder = TextEncoder(EncoderConfig.model_validate(encoder), self.collection.tokenizer)
-        self.index = ExactIndex(self.collection.vectors, self.collection.tie_places)
+        self.index = open_index(workspace.folder(index))
         self.query_ids = [turn.query_id for turn in read_turns(workspace, split)]
         self.rewrites = read_rewrites(workspace, teacher, split)
         self.top_k = top_k

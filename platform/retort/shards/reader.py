@@ -12,7 +12,24 @@ from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVe
 from retort.storage import Folder, Record
 from retort.teachers.fusion import mean_over_present
 
-__all__ = ["Collection", "TrainingTurns"]
+__all__ = ["Collection", "TrainingTurns", "open_vectors"]
+
+
+def open_vectors(folder: Folder) -> PartedVectors:
+    """The vectors of a finished vectors stage, memory-mapped."""
+    record = folder.require("prepare it first: retort prepare --help")
+    vocabulary = int(record.counts["vocabulary_size"])
+    return PartedVectors(
+        [
+            SparseVectors(
+                folder.read_array(name.replace(".values.", ".indptr.")),
+                folder.read_array(name.replace(".values.", ".indices.")),
+                folder.read_array(name),
+                vocabulary,
+            )
+            for name in record.names(suffix=".values.npy")
+        ]
+    )
 
 
 class Collection:
@@ -31,19 +48,7 @@ class Collection:
         record = folder.require("prepare it first: retort prepare --help")
         self.folder = folder
         self.record: Record = record
-        vocabulary = int(record.counts["vocabulary_size"])
-        names = record.names(suffix=".values.npy")
-        self.vectors = PartedVectors(
-            [
-                SparseVectors(
-                    folder.read_array(name.replace(".values.", ".indptr.")),
-                    folder.read_array(name.replace(".values.", ".indices.")),
-                    folder.read_array(name),
-                    vocabulary,
-                )
-                for name in names
-            ]
-        )
+        self.vectors = open_vectors(folder)
         self.doc_ids: pa.ChunkedArray = folder.read_table("doc_ids.arrow")["doc_id"]
         self.tie_places = folder.read_array("tie_places.npy")
         self.passage_share = folder.read_array("document_frequency.npy") / int(record.counts["passages"])

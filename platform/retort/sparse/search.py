@@ -1,21 +1,33 @@
 """Exact top-k retrieval over an inverted index, part by part.
 
-A part's postings are the transpose of its CSR vectors. A query adds up the postings of its own terms into one array of
-scores, so that its cost is what FLOPS counts. Ties are broken as trec_eval breaks them, by doc_id in descending order, so
-that a written run reads back in the order that was retrieved.
+Every passage that could be among the k best is scored exactly; bounds only pass over those that can't (``scan.py``). Ties
+are broken as trec_eval breaks them, by doc_id in descending order, so that a written run reads back in the order that was
+retrieved.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from retort.sparse.best import Best, empty_best
+from retort.sparse.postings import (
+    BLOCK_PASSAGES,
+    FREQUENT_SHARE,
+    Postings,
+    build_postings,
+    document_frequency,
+    frequent_terms,
+    read_only,
+)
+from retort.sparse.scan import Batch, Part, scan
 from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
 
 __all__ = ["ExactIndex", "Ranking", "merge_rankings", "tie_order"]
+
+BATCH_QUERIES: Final = 128  # queries that a block is read for once; their k best are kept aside meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,54 +46,72 @@ def tie_order(doc_ids: Sequence[str]) -> Int64:
     return place
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _accumulate(
-    terms: Any, weights: Any, posting_starts: Any, posting_rows: Any, posting_values: Any, scores: Any
-) -> None:  # pragma: no cover - compiled
-    for position in range(len(terms)):
-        term = terms[position]
-        weight = weights[position]
-        for place in range(posting_starts[term], posting_starts[term + 1]):
-            scores[posting_rows[place]] += weight * posting_values[place]
-
-
-def _best(scores: Float32, rows: Int64, places: Int64, k: int) -> Ranking:
-    # Candidates may hold more than k rows where scores tie at the k-th place: all of them compete by doc_id.
-    order = np.lexsort((places[rows], -scores))[:k]
-    return Ranking(rows[order], scores[order])
-
-
 class ExactIndex:
-    """Inverted index over a collection's parts, or over some of them, in memory.
+    """Inverted index over a collection's parts, or over some of them; its arrays may be memory-mapped.
 
     Args:
-        vectors: All N passages.
-        places: (N,) from ``tie_order``.
-        parts: Numbers of the parts to index; None: all. Rows count through the whole collection either way.
+        parts: Postings by the row of the collection with which they begin.
+        places: (N,) from ``tie_order``, of all passages of the collection.
+        frequent: (F,) the collection's frequent terms, ascending; the parts were built with them.
+        vocabulary_size: V.
     """
 
-    def __init__(self, vectors: PartedVectors, places: Int64, *, parts: range | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[int, Postings]], places: Int64, *, frequent: Int32, vocabulary_size: int
+    ) -> None:
+        self.vocabulary_size = vocabulary_size
+        self.parts = tuple(parts)
+        self.places, self._frequent = read_only(places), frequent
+        self._slots = np.full(vocabulary_size, -1, dtype=np.int64)
+        self._slots[frequent] = np.arange(len(frequent))
+
+    @classmethod
+    def of(
+        cls,
+        vectors: PartedVectors,
+        places: Int64,
+        *,
+        parts: range | None = None,
+        block_passages: int = BLOCK_PASSAGES,
+        frequent_share: float = FREQUENT_SHARE,
+    ) -> "ExactIndex":
+        """Build an index in memory.
+
+        Args:
+            vectors: All N passages.
+            places: (N,) from ``tie_order``.
+            parts: Numbers of the parts to index; None: all. Rows count through the whole collection either way.
+            block_passages: See ``build_postings``.
+            frequent_share: See ``frequent_terms``.
+
+        Raises:
+            ValueError: If there is not one place for each passage.
+        """
         if len(places) != len(vectors):
             raise ValueError(f"places must have one entry per passage, got {len(places)} for {len(vectors)}")
-        self.vocabulary_size = vectors.vocabulary_size
-        self._places = places
-        self._parts: list[tuple[int, int, Int64, Int32, Float32]] = []
-        for number, (first_row, part) in enumerate(vectors):
-            if parts is not None and number not in parts:
-                continue
-            transposed = part.to_scipy().tocsc()
-            starts = transposed.indptr.astype(np.int64)
-            self._parts.append((first_row, len(part), starts, transposed.indices, transposed.data))
+        frequent = frequent_terms(document_frequency(vectors.parts), len(vectors), share=frequent_share)
+        built = [
+            (first_row, build_postings(part, frequent, block_passages=block_passages))
+            for number, (first_row, part) in enumerate(vectors)
+            if parts is None or number in parts
+        ]
+        return cls(built, places, frequent=frequent, vocabulary_size=vectors.vocabulary_size)
 
-    def search(self, queries: SparseVectors, k: int) -> list[Ranking]:
+    def only(self, parts: range) -> "ExactIndex":
+        """An index over some of the parts, by number, that scores as this one does."""
+        chosen = self.parts[parts.start : parts.stop]
+        return ExactIndex(chosen, self.places, frequent=self._frequent, vocabulary_size=self.vocabulary_size)
+
+    def search(self, queries: SparseVectors, k: int, *, threads: int = 1) -> list[Ranking]:
         """The k best passages of each query.
 
         Args:
             queries: (Q, V).
             k: Passages per query; fewer come back where fewer have a score above 0.
+            threads: Threads that share the queries.
 
         Raises:
-            ValueError: If the vocabularies differ, or k is not positive.
+            ValueError: If the vocabularies differ, or k or threads is not positive.
         """
         if queries.vocabulary_size != self.vocabulary_size:
             raise ValueError(
@@ -90,21 +120,81 @@ class ExactIndex:
             )
         if k < 1:
             raise ValueError(f"k must be positive, got {k}")
-        return [self._search_one(*queries.row(number), k) for number in range(len(queries))]
+        if threads < 1:
+            raise ValueError(f"threads must be positive, got {threads}")
+        size = max(1, min(BATCH_QUERIES, -(-len(queries) // threads)))
+        batches = [range(low, min(low + size, len(queries))) for low in range(0, len(queries), size)]
+        if threads == 1:
+            found = [self.search_batch(queries, rows, k)[0] for rows in batches]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                found = list(pool.map(lambda rows: self.search_batch(queries, rows, k)[0], batches))
+        return [ranking for rankings in found for ranking in rankings]
 
-    def _search_one(self, terms: Int32, weights: Float32, k: int) -> Ranking:
-        found_rows: list[Int64] = []
-        found_scores: list[Float32] = []
-        for first_row, rows, starts, posting_rows, posting_values in self._parts:
-            scores: npt.NDArray[np.float32] = np.zeros(rows, dtype=np.float32)
-            _accumulate(terms, weights, starts, posting_rows, posting_values, scores)
-            threshold = np.float32(0)
-            if rows > k:
-                threshold = max(threshold, np.partition(scores, rows - k)[rows - k])
-            kept = np.flatnonzero((scores >= threshold) & (scores > 0))
-            found_rows.append(kept + first_row)
-            found_scores.append(scores[kept])
-        return _best(np.concatenate(found_scores), np.concatenate(found_rows), self._places, k)
+    def search_batch(
+        self, queries: SparseVectors, rows: range, k: int, *, prune: bool = True
+    ) -> tuple[list[Ranking], Int64]:
+        """Search for some of the queries in one scan.
+
+        Args:
+            queries: (Q, V).
+            rows: Which of them.
+            k: Passages per query.
+            prune: False: score every passage, for tests and measurements; the rankings are the same.
+
+        Returns:
+            The rankings, and the scan's counts of its work, see ``scan.scan``.
+        """
+        batch = self._batch(queries, rows)
+        k = min(k, max(1, len(self.places)))
+        best = empty_best(len(rows), k)
+        work: Int64 = np.zeros(4, np.int64)
+        for first_row, part in self.parts:
+            scan(_arrays(part, first_row, self.vocabulary_size), batch, best, self.places, k, prune, work)
+        return [_ranking(best, number, k) for number in range(len(rows))], work
+
+    def _batch(self, queries: SparseVectors, rows: range) -> Batch:
+        chosen = queries.take(rows)
+        query: Int64 = np.repeat(np.arange(len(chosen)), np.diff(chosen.indptr))
+        terms, positions = np.unique(chosen.indices, return_inverse=True)
+        slots = self._slots[chosen.indices]
+        is_frequent = slots >= 0
+        # Entries ascend within a query already: a stable sort takes the frequent ones behind the rare ones.
+        order = np.lexsort((is_frequent, query))
+        by_slot = np.zeros((len(chosen), len(self._frequent)), np.float32)
+        by_slot[query[is_frequent], slots[is_frequent]] = chosen.values[is_frequent]
+        return Batch(
+            terms=terms.astype(np.int64),
+            slots=self._slots[terms],
+            pointers=chosen.indptr,
+            frequent=chosen.indptr[1:] - np.bincount(query[is_frequent], minlength=len(chosen)),
+            positions=positions[order].astype(np.int64),
+            weights=chosen.values[order],
+            by_slot=by_slot.reshape(-1),
+        )
+
+
+def _arrays(part: Postings, first_row: int, vocabulary_size: int) -> Part:
+    terms = read_only(part.terms)
+    return Part(
+        starts=terms["start"],
+        maxima=terms["maximum"],
+        rows=read_only(part.rows),
+        ids=read_only(part.ids),
+        values=read_only(part.values),
+        ceilings=read_only(part.ceilings),
+        passages=len(part),
+        first_row=first_row,
+        block_passages=part.block_passages,
+        vocabulary_size=vocabulary_size,
+    )
+
+
+def _ranking(best: Best, number: int, k: int) -> Ranking:
+    keys = best.keys[number, : best.sizes[number]]
+    order = np.argsort(keys)[::-1][:k]
+    scores: Any = (keys[order] >> np.uint64(32)).astype(np.uint32).view(np.float32)
+    return Ranking(best.rows[number, order], scores)
 
 
 def merge_rankings(rankings: Sequence[Ranking], places: Int64, k: int) -> Ranking:
@@ -117,4 +207,5 @@ def merge_rankings(rankings: Sequence[Ranking], places: Int64, k: int) -> Rankin
         raise ValueError("there is no ranking to merge")
     rows = np.concatenate([ranking.rows for ranking in rankings])
     scores = np.concatenate([ranking.scores for ranking in rankings])
-    return _best(scores, rows, places, k)
+    order = np.lexsort((places[rows], -scores))[:k]
+    return Ranking(rows[order], scores[order])

@@ -134,6 +134,21 @@ class PartedVectors:
         """V."""
         return self.parts[0].vocabulary_size
 
+    def between(self, start: int, stop: int) -> SparseVectors:
+        """Consecutive rows from ``start`` up to ``stop``, copied into memory."""
+        if not 0 <= start < stop <= len(self):
+            raise ValueError(f"rows must lie in [0, {len(self)}), got {start} to {stop}")
+        pieces = []
+        for first, part in self:
+            low, high = max(start - first, 0), min(stop - first, len(part))
+            if low < high:
+                begin, end = part.indptr[low], part.indptr[high]
+                indptr = part.indptr[low : high + 1] - begin
+                pieces.append(
+                    SparseVectors(indptr, part.indices[begin:end], part.values[begin:end], self.vocabulary_size)
+                )
+        return SparseVectors.concatenate(pieces)
+
     def take(self, rows: Sequence[int] | Int64 | Int32) -> SparseVectors:
         """The given rows in the given order, copied into memory; only their pages are read."""
         wanted = np.asarray(rows, dtype=np.int64)

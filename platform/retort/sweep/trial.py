@@ -23,18 +23,13 @@ class _Opened:
     """What trials of one actor share: collections, indexes and training turns, by folder."""
 
     def __init__(self, workspace: Workspace) -> None:
+        from retort.shards.index import open_index
         from retort.shards.reader import Collection, TrainingTurns
-        from retort.sparse.search import ExactIndex
 
         self.workspace = workspace
         self.collection = lru_cache(maxsize=2)(lambda name: Collection(workspace.folder(name)))
         self.turns = lru_cache(maxsize=4)(lambda name: TrainingTurns(workspace.folder(name)))
-
-        def index(name: str) -> ExactIndex:
-            collection = self.collection(name)
-            return ExactIndex(collection.vectors, collection.tie_places)
-
-        self.index = lru_cache(maxsize=1)(index)
+        self.index = lru_cache(maxsize=2)(lambda name: open_index(workspace.folder(name)))
 
 
 def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) -> dict[str, Any]:
@@ -81,7 +76,7 @@ def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) 
         split=VALIDATION,
         settings=experiment.evaluation,
         collection=collection,
-        index=opened.index(prepared.vectors.name),
+        index=opened.index(prepared.index.name),
     )
     return {
         "run": distilled.run,

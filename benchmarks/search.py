@@ -1,0 +1,288 @@
+"""Exact search side by side: Retort's index, an inverted index as SPLADE's published code searches it, and scipy.
+
+    python benchmarks/search.py --passages 10000 100000 1000000 --json search.json
+
+Passages and queries are drawn: entries by a Zipf-Mandelbrot law, 1 / (rank + 100), over V = 30,522 word pieces, so that the
+most frequent piece is in 30% of passages; weights log-normal. Engines take turns on one pinned processor, batch after batch;
+a line has the median of the rounds, and the least and the greatest. What an engine needs in memory is asked in a process of
+its own. Peers are our own writing of what others do; Lucene and Seismic are left out where their packages are missing.
+"""
+
+import argparse
+import array
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import scipy.sparse
+
+from retort.sparse.postings import ARRAYS, BLOCK_PASSAGES, Postings, build_postings, document_frequency, frequent_terms
+from retort.sparse.search import ExactIndex
+from retort.sparse.vectors import SparseVectors
+
+VOCABULARY, RANK_SHIFT, SIGMA = 30_522, 100, 0.6
+PART_PASSAGES = 131_072
+Found = list[tuple[np.ndarray, np.ndarray]]  # rows and scores of each query, best first
+
+
+@numba.njit(cache=True)
+def _draw(share, passages, seed, weights):
+    """CSR of independent draws: each term skips from one passage that has it to the next; sorted by a counting sort."""
+    np.random.seed(seed)
+    rows = np.empty(int(passages * share.sum() * 1.05) + 10_000, np.int32)
+    ends = np.empty(len(share), np.int64)
+    count = 0
+    indptr = np.zeros(passages + 1, np.int64)
+    for term in range(len(share)):
+        scale = 1.0 / np.log1p(-share[term])
+        row = int(np.log(1.0 - np.random.random()) * scale)
+        while row < passages:
+            rows[count] = row
+            indptr[row + 1] += 1
+            count += 1
+            row += 1 + int(np.log(1.0 - np.random.random()) * scale)
+        ends[term] = count
+    indptr = np.cumsum(indptr)
+    indices, values, following = np.empty(count, np.int32), np.empty(count, np.float32), indptr.copy()
+    start = 0
+    for term in range(len(share)):
+        for place in range(start, ends[term]):
+            at = following[rows[place]]
+            following[rows[place]] += 1
+            indices[at] = term
+            values[at] = weights[np.random.randint(0, len(weights))]
+        start = ends[term]
+    return indptr, indices, values
+
+
+def drawn(passages: int, entries: int, seed: int) -> SparseVectors:
+    """Passages, or queries, with about so many entries each."""
+    generator = np.random.default_rng(1)
+    law = 1 / (generator.permutation(VOCABULARY) + RANK_SHIFT)
+    weights = generator.lognormal(0, SIGMA, 2**16).astype(np.float32)
+    return SparseVectors(*_draw(law / law.sum() * entries, passages, seed, weights), VOCABULARY)
+
+
+class Retort:
+    """This package's index: blocks, bounds, memory-mapped files."""
+
+    name = "retort"
+    package = "retort"
+
+    def build(self, vectors: SparseVectors, folder: Path) -> None:
+        frequent = frequent_terms(document_frequency([vectors]), len(vectors))
+        np.save(folder / "frequent.npy", frequent)
+        np.save(folder / "places.npy", np.arange(len(vectors)))
+        for part, low in enumerate(range(0, len(vectors), PART_PASSAGES)):
+            indptr = vectors.indptr[low : low + PART_PASSAGES + 1]
+            entries = slice(indptr[0], indptr[-1])
+            rows = SparseVectors(indptr - indptr[0], vectors.indices[entries], vectors.values[entries], VOCABULARY)
+            postings = build_postings(rows, frequent)
+            for name in ARRAYS:
+                np.save(folder / f"part-{part:05d}.{name}.npy", getattr(postings, name))
+
+    def open(self, folder: Path) -> None:
+        parts = []
+        for number in range(len(list(folder.glob("*.terms.npy")))):
+            arrays = [np.load(folder / f"part-{number:05d}.{name}.npy", mmap_mode="r") for name in ARRAYS]
+            parts.append((number * PART_PASSAGES, Postings(*arrays, BLOCK_PASSAGES)))
+        places, frequent = np.load(folder / "places.npy", mmap_mode="r"), np.load(folder / "frequent.npy")
+        self.index = ExactIndex(parts, places, frequent=frequent, vocabulary_size=VOCABULARY)
+
+    def search(self, queries: SparseVectors, k: int) -> Found:
+        return [(ranking.rows, ranking.scores) for ranking in self.index.search(queries, k)]
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_all(posting_ids, posting_values, terms, weights, passages):
+    scores = np.zeros(passages, np.float32)
+    for number in range(len(terms)):
+        ids, values, weight = posting_ids[terms[number]], posting_values[terms[number]], weights[number]
+        for place in range(len(ids)):
+            scores[ids[place]] += weight * values[place]
+    found = np.flatnonzero(scores > 0)
+    return found, scores[found]
+
+
+class NumbaLists:
+    """An array pair per term in a dictionary, filled passage by passage; one array of scores over all passages."""
+
+    name = "numba lists"
+    package = "numba"
+
+    def build(self, vectors: SparseVectors, folder: Path) -> None:
+        ids = [array.array("i") for _ in range(VOCABULARY)]
+        values = [array.array("f") for _ in range(VOCABULARY)]
+        for row in range(len(vectors)):
+            for term, value in zip(*(entries.tolist() for entries in vectors.row(row)), strict=True):
+                ids[term].append(row)
+                values[term].append(value)
+        np.save(folder / "lengths.npy", np.array([len(one) for one in ids]))
+        np.save(folder / "ids.npy", np.concatenate([np.frombuffer(one, np.int32) for one in ids]))
+        np.save(folder / "values.npy", np.concatenate([np.frombuffer(one, np.float32) for one in values]))
+        (folder / "passages.json").write_text(str(len(vectors)))
+
+    def open(self, folder: Path) -> None:
+        ends = np.cumsum(np.load(folder / "lengths.npy"))
+        ids, values = np.load(folder / "ids.npy"), np.load(folder / "values.npy")
+        self.ids = numba.typed.Dict.empty(numba.int64, numba.int32[:])
+        self.values = numba.typed.Dict.empty(numba.int64, numba.float32[:])
+        for term, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            self.ids[term], self.values[term] = ids[start:end], values[start:end]
+        self.passages = json.loads((folder / "passages.json").read_text())
+
+    def search(self, queries: SparseVectors, k: int) -> Found:
+        found = []
+        for number in range(len(queries)):
+            terms, weights = queries.row(number)
+            rows, scores = _score_all(self.ids, self.values, terms.astype(np.int64), weights, self.passages)
+            found.append(_top(rows, scores, k))
+        return found
+
+
+class Scipy:
+    """One sparse product of the collection's matrix with the batch."""
+
+    name = "scipy product"
+    package = "scipy"
+
+    def build(self, vectors: SparseVectors, folder: Path) -> None:
+        scipy.sparse.save_npz(folder / "matrix.npz", vectors.to_scipy(), compressed=False)
+
+    def open(self, folder: Path) -> None:
+        self.matrix = scipy.sparse.load_npz(folder / "matrix.npz")
+
+    def search(self, queries: SparseVectors, k: int) -> Found:
+        scores = (self.matrix @ queries.to_scipy().T).T.toarray()
+        return [_top(np.arange(scores.shape[1]), row, k) for row in scores]
+
+
+def _top(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    chosen = np.argpartition(-scores, k)[:k] if len(scores) > k else np.arange(len(scores))
+    order = chosen[np.argsort(-scores[chosen], kind="stable")]
+    return rows[order], scores[order]
+
+
+class Lucene:
+    """Anserini's impact index; to be written where pyserini can be installed: build, open, search as above."""
+
+    name = "lucene"
+    package = "pyserini"
+
+
+class Seismic:
+    """Approximate; to be written where pyseismic can be installed, its recall of the exact top k beside its time."""
+
+    name = "seismic"
+    package = "seismic"
+
+
+ENGINES: dict[str, Any] = {engine.name: engine for engine in (Retort, NumbaLists, Scipy, Lucene, Seismic)}
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that ``work`` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def spread(seconds: Sequence[float], queries: int) -> dict[str, float]:
+    """Milliseconds a query: median, least, greatest."""
+    each = [1000 * one / queries for one in seconds]
+    return {"median_ms": statistics.median(each), "least_ms": min(each), "greatest_ms": max(each)}
+
+
+def memory_mib(engine: str, folder: Path, terms: int, args: argparse.Namespace) -> float:
+    """Peak resident MiB of a process that opens an index and searches it for one batch; mapped pages count."""
+    command = [sys.executable, __file__, "--memory-of", engine, "--folder", str(folder), "--terms", str(terms)]
+    options = ["--k", str(args.k), "--batch", str(args.batch)]
+    return float(subprocess.run([*command, *options], check=True, capture_output=True, text=True).stdout)
+
+
+def measure(passages: int, engines: list[str], folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Build, open and search a collection of this size with every engine; one line per engine and length of queries."""
+    vectors = drawn(passages, 200, seed=passages)
+    print(f"\n{passages:,} passages, {vectors.entries / passages:.0f} entries each", flush=True)
+    opened, lines = {}, []
+    for name in engines:
+        place = folder / f"{name.replace(' ', '-')}-{passages}"
+        place.mkdir()
+        engine = ENGINES[name]()
+        engine.build(drawn(200, 200, seed=0), place)  # compiles what is compiled
+        build = timed(lambda engine=engine, place=place: engine.build(vectors, place))
+        opening = min(timed(lambda engine=engine, place=place: engine.open(place)) for _ in range(3))
+        size = sum(file.stat().st_size for file in place.iterdir())
+        opened[name] = (engine, place, {"build_s": build, "open_ms": 1000 * opening, "disk_mib": size / 2**20})
+    for terms in args.terms:
+        queries = drawn(args.batch, terms, seed=7)
+        first = {name: engine.search(queries, args.k) for name, (engine, _, _) in opened.items()}
+        for found in first.values():
+            for (_, scores), (_, others) in zip(found, first[engines[0]], strict=True):
+                np.testing.assert_allclose(scores, others, rtol=1e-4)
+        seconds: dict[str, list[float]] = {name: [] for name in opened}
+        for _ in range(args.rounds):
+            for name, (engine, _, _) in opened.items():
+                seconds[name].append(timed(lambda engine=engine: engine.search(queries, args.k)))
+        base = statistics.median(seconds[engines[0]])
+        for name, (_, place, costs) in opened.items():
+            line = {"passages": passages, "terms": terms, "engine": name, **spread(seconds[name], args.batch), **costs}
+            line |= {"times": statistics.median(seconds[name]) / base, "peak_mib": memory_mib(name, place, terms, args)}
+            lines.append(line)
+            print(
+                f"{terms:4} terms  {name:14} {line['median_ms']:8.2f} ms/query ({line['least_ms']:.2f} to "
+                f"{line['greatest_ms']:.2f})  x{line['times']:5.1f}   build {line['build_s']:7.2f} s   open "
+                f"{line['open_ms']:8.2f} ms   disk {line['disk_mib']:6.0f} MiB   peak {line['peak_mib']:6.0f} MiB",
+                flush=True,
+            )
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passages", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--terms", type=int, nargs="+", default=[60, 200], help="of a query")
+    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
+    parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=64, help="queries")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--folder", type=Path, help="for the indexes; by default a temporary one")
+    parser.add_argument("--json", type=Path, help="write the lines there")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if args.memory_of:
+        engine = ENGINES[args.memory_of]()
+        engine.open(args.folder)
+        engine.search(drawn(args.batch, args.terms[0], seed=7), args.k)
+        # Not getrusage: its peak takes over the parent's.
+        (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        print(int(peak.split()[1]) / 1024)
+        return 0
+    engines = []
+    for name in args.engines:
+        if importlib.util.find_spec(ENGINES[name].package) is None:
+            print(f"{name} is left out: {ENGINES[name].package} is not installed")
+        else:
+            engines.append(name)
+    lines = []
+    for passages in args.passages:
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+            lines += measure(passages, engines, Path(folder), args)
+    if args.json:
+        args.json.write_text(json.dumps(lines, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

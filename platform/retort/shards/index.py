@@ -1,0 +1,168 @@
+"""Stage: sparse vectors -> the blocked inverted index that every search of the collection reads, memory-mapped.
+
+``indexes/<encoder>-<fingerprint>/`` holds five arrays per part (``sparse/postings.py``), the collection's frequent terms and
+the order of ties. Parts are built on Ray Data; one that an interrupted run had finished is kept. A part in the making takes
+about 16 bytes an entry, 400 MB where passages have 200; nothing holds the whole index in memory.
+"""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+
+from retort.progress import Progress
+from retort.shards.reader import open_vectors
+from retort.shards.session import map_units
+from retort.sparse.postings import (
+    ARRAYS,
+    BLOCK_PASSAGES,
+    FREQUENT_SHARE,
+    Postings,
+    build_postings,
+    frequent_terms,
+)
+from retort.sparse.search import ExactIndex
+from retort.storage import FileEntry, Folder, Stage, Workspace
+
+__all__ = ["PART_PASSAGES", "index_stage", "open_index", "part_passages", "prepare_index"]
+
+STAGE = "index"
+VERSION = 1
+PART_PASSAGES: Final = 131_072  # seconds of work, and no more than eight parts to open for a million passages
+
+
+def index_stage(
+    workspace: Workspace,
+    vectors: Folder,
+    *,
+    part_passages: int = PART_PASSAGES,
+    block_passages: int = BLOCK_PASSAGES,
+    frequent_share: float = FREQUENT_SHARE,
+) -> Stage:
+    """Folder and identity of the index over a collection's vectors."""
+    config: dict[str, object] = {
+        "part_passages": part_passages,
+        "block_passages": block_passages,
+        "frequent_share": frequent_share,
+    }
+    inputs = {"vectors": vectors.require("prepare it first: retort prepare --help").fingerprint}
+    encoder = vectors.name.removeprefix("vectors/").rpartition("-")[0]
+    return workspace.stage(STAGE, VERSION, label=f"indexes/{encoder}", config=config, inputs=inputs)
+
+
+def prepare_index(
+    workspace: Workspace,
+    vectors: Folder,
+    progress: Progress,
+    *,
+    part_passages: int = PART_PASSAGES,
+    block_passages: int = BLOCK_PASSAGES,
+    frequent_share: float = FREQUENT_SHARE,
+) -> Folder:
+    """Index a collection's vectors, unless that is done already; returns the stage's folder."""
+    stage = index_stage(
+        workspace,
+        vectors,
+        part_passages=part_passages,
+        block_passages=block_passages,
+        frequent_share=frequent_share,
+    )
+    folder = stage.folder
+    with stage.writing() as writer:
+        if writer.finished is not None:
+            progress(STAGE, 1, 1, f"{folder.name} is there already")
+            return folder
+        record = vectors.require("it was just found")
+        passages = int(record.counts["passages"])
+        units: list[dict[str, Any]] = [
+            {"part": number, "first_row": first} for number, first in enumerate(range(0, passages, part_passages))
+        ]
+        frequent = frequent_terms(vectors.read_array("document_frequency.npy"), passages, share=frequent_share)
+        writer.add(
+            folder.write_array("frequent.npy", frequent),
+            folder.write_array("places.npy", vectors.read_array("tie_places.npy")),
+        )
+        done = 0
+        progress(STAGE, done, len(units), f"indexing {passages:,} passages")
+
+        def finished(row: dict[str, Any]) -> None:
+            nonlocal done
+            writer.add(*(FileEntry(**entry) for entry in json.loads(row["entries"])))
+            done += 1
+            progress(STAGE, done, len(units))
+
+        arguments: dict[str, Any] = {
+            "url": workspace.url,
+            "folder": folder.name,
+            "vectors": vectors.name,
+            "frequent": frequent.tolist(),
+            "part_passages": part_passages,
+            "block_passages": block_passages,
+        }
+        if len(units) == 1:
+            finished(_BuildPart(**arguments)(units[0]))  # done before a cluster would have started
+        else:
+            map_units(units, _BuildPart, arguments, on_result=finished)
+        writer.counts |= {
+            "passages": passages,
+            "vocabulary_size": int(record.counts["vocabulary_size"]),
+            "entries": int(record.counts["entries"]),
+            "frequent_terms": len(frequent),
+            "parts": len(units),
+            "bytes": sum(entry.bytes for entry in writer.entries.values()),
+        }
+    return folder
+
+
+def _part_file(part: int, name: str) -> str:
+    return f"part-{part:05d}.{name}.npy"
+
+
+class _BuildPart:
+    """One process: sorts a part's vectors into blocks and writes them; the array written last says that it is complete."""
+
+    def __init__(
+        self, url: str, folder: str, vectors: str, frequent: list[int], part_passages: int, block_passages: int
+    ) -> None:
+        workspace = Workspace(url)
+        self.folder = workspace.folder(folder)
+        self.vectors = open_vectors(workspace.folder(vectors))
+        self.frequent = np.asarray(frequent, dtype=np.int32)
+        self.part_passages, self.block_passages = part_passages, block_passages
+
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        part, first = int(unit["part"]), int(unit["first_row"])
+        files = {name: _part_file(part, name) for name in ARRAYS}
+        if self.folder.exists(files[ARRAYS[-1]]):
+            entries = [self.folder.entry(file) for file in files.values()]
+        else:
+            vectors = self.vectors.between(first, min(first + self.part_passages, len(self.vectors)))
+            postings = build_postings(vectors, self.frequent, block_passages=self.block_passages)
+            entries = [self.folder.write_array(file, getattr(postings, name)) for name, file in files.items()]
+        return {"part": part, "entries": json.dumps([asdict(replace(entry, rows=None)) for entry in entries])}
+
+
+def part_passages(folder: Folder) -> list[int]:
+    """Number of passages of each part of a finished index."""
+    record = folder.require("index the collection first: retort prepare --help")
+    size, passages = int(record.config["part_passages"]), int(record.counts["passages"])
+    return [min(size, passages - first) for first in range(0, passages, size)]
+
+
+def open_index(folder: Folder, *, parts: range | None = None) -> ExactIndex:
+    """Open a finished index, or some of its parts by number; its arrays are mapped, and none of them is read."""
+    record = folder.require("index the collection first: retort prepare --help")
+    size = int(record.config["part_passages"])
+    block_passages = int(record.config["block_passages"])
+    numbers = range(int(record.counts["parts"])) if parts is None else parts
+    opened = []
+    for part in numbers:
+        arrays: dict[str, Any] = {name: folder.read_array(_part_file(part, name)) for name in ARRAYS}
+        opened.append((part * size, Postings(**arrays, block_passages=block_passages)))
+    return ExactIndex(
+        opened,
+        folder.read_array("places.npy"),
+        frequent=folder.read_array("frequent.npy"),
+        vocabulary_size=int(record.counts["vocabulary_size"]),
+    )

@@ -1,0 +1,178 @@
+"""The inverted index of one part of a collection: blocks of passages whose scores fit the processor's first cache.
+
+Terms fall into two classes, the same for the whole collection. A *rare* term has a posting list per block: local ids and
+values. A *frequent* term, in more than one passage of ten, is too long a list to be added up for every query, and has two
+other forms: its values stand in the passage's own row, from which a passage that may be among the best is scored, and one
+byte per passage, its ceiling, says how much of the block's largest value it has at most. Ceilings are added up 16 passages
+at a time (``scan.py``).
+
+All arrays can be memory-mapped: opening an index reads none of them.
+
+Shapes: N passages of the part, B passages of a block, G = ceil(N / B) blocks, V vocabulary entries, F frequent terms,
+Z entries, T = ceil(N / 64) tiles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from retort.sparse.vectors import Float32, Int32, Int64, SparseVectors
+
+__all__ = [
+    "ARRAYS",
+    "BLOCK_PASSAGES",
+    "TILE",
+    "Postings",
+    "build_postings",
+    "document_frequency",
+    "frequent_terms",
+    "read_only",
+]
+
+TILE: Final = 64  # passages whose ceilings are added up together: four registers of 16 sums
+BLOCK_PASSAGES: Final = 4096  # 16 KB of scores, half of a first cache
+FREQUENT_SHARE: Final = 1 / 10  # a ceiling costs a byte of every passage, and an addition 1/40 of a posting's
+FREQUENT_AT_MOST: Final = 4096  # ceilings take no more than 4 KB a passage, however dense the vectors are
+
+TERM = np.dtype([("start", "<u4"), ("maximum", "<f4")])
+ARRAYS: Final = ("terms", "rows", "ids", "values", "ceilings")
+
+
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """One part's blocks, one after the other.
+
+    Attributes:
+        terms: (G * (V + 1),) where each block's list of each term begins in ``ids`` and ``values``, and the term's largest
+            value in the block; entry V is where the lists end. The list of a frequent term is empty.
+        rows: (N + G,) uint32, where each passage's row of frequent terms begins; each block has one more entry, the end.
+        ids: (Z,) uint16: of a list, passages within the block, ascending; of a row, numbers of frequent terms, ascending.
+        values: (Z,) float32.
+        ceilings: (T * F * 64,) uint8, tile by tile and in it term by term: 255ths of the block's maximum, rounded up.
+        block_passages: B.
+    """
+
+    terms: npt.NDArray[np.void]
+    rows: npt.NDArray[np.uint32]
+    ids: npt.NDArray[np.uint16]
+    values: Float32
+    ceilings: npt.NDArray[np.uint8]
+    block_passages: int
+
+    def __len__(self) -> int:
+        # N + ceil(N / B) entries, so that each full block has B + 1.
+        blocks = -(-len(self.rows) // (self.block_passages + 1))
+        return len(self.rows) - blocks
+
+
+def document_frequency(parts: Sequence[SparseVectors]) -> Int64:
+    """(V,) number of passages that have each term."""
+    frequency = np.zeros(parts[0].vocabulary_size, dtype=np.int64)
+    for part in parts:
+        frequency += np.bincount(part.indices, minlength=len(frequency))
+    return frequency
+
+
+def frequent_terms(frequency: Int64, passages: int, *, share: float = FREQUENT_SHARE) -> Int32:
+    """Terms in more than this share of the passages, ascending: the most frequent ones where they are very many."""
+    order = np.argsort(-frequency, kind="stable")[:FREQUENT_AT_MOST]
+    return np.sort(order[frequency[order] > share * passages]).astype(np.int32)
+
+
+def build_postings(vectors: SparseVectors, frequent: Int32, *, block_passages: int = BLOCK_PASSAGES) -> Postings:
+    """Sort a part's entries into blocks, in one pass over them.
+
+    Args:
+        vectors: (N, V), the part's passages.
+        frequent: (F,) the collection's frequent terms, ascending.
+        block_passages: B, a multiple of 64, at most 65,536.
+
+    Raises:
+        ValueError: If B is none of these, or the part has too many entries to be counted with 32 bits.
+    """
+    if block_passages % TILE or not TILE <= block_passages <= 2**16:
+        raise ValueError(f"block_passages must be a multiple of {TILE} up to 65536, got {block_passages}")
+    if vectors.entries >= 2**32:
+        raise ValueError(
+            f"a part of the index holds less than 2**32 entries, got {vectors.entries}: make smaller parts"
+        )
+    passages, vocabulary = len(vectors), vectors.vocabulary_size
+    blocks, tiles = -(-passages // block_passages), -(-passages // TILE)
+    slots = np.full(vocabulary, -1, dtype=np.int32)
+    slots[frequent] = np.arange(len(frequent), dtype=np.int32)
+    terms = np.zeros(blocks * (vocabulary + 1), dtype=TERM)
+    rows = np.zeros(passages + blocks, dtype=np.uint32)
+    ids = np.empty(vectors.entries, dtype=np.uint16)
+    values = np.empty(vectors.entries, dtype=np.float32)
+    ceilings = np.zeros(tiles * len(frequent) * TILE, dtype=np.uint8)
+    source = read_only(vectors.indptr), read_only(vectors.indices), read_only(vectors.values)
+    _fill(*source, slots, len(frequent), block_passages, terms["start"], terms["maximum"], rows, ids, values, ceilings)
+    return Postings(terms, rows, ids, values, ceilings, block_passages)
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that can't be written to: numba compiles anew for arrays that can, and mapped files never can."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _fill(
+    indptr: Any,
+    indices: Any,
+    entries: Any,
+    slots: Any,
+    frequent: Any,
+    block_passages: Any,
+    starts: Any,
+    maxima: Any,
+    rows: Any,
+    ids: Any,
+    values: Any,
+    ceilings: Any,
+) -> None:  # pragma: no cover - compiled
+    # A counting sort block by block: entries are counted, list ends become list starts, entries go to their places.
+    # Unsigned numbers as indices: numba looks for negative ones otherwise, in every access.
+    vocabulary = len(slots)
+    passages = len(indptr) - 1
+    following = np.empty(vocabulary, np.uint32)  # next free place of each term's list
+    done: Any = np.uint32(0)
+    tile_size = np.uintp(frequent * TILE)
+    for block, low in enumerate(range(0, passages, block_passages)):
+        high = min(passages, low + block_passages)
+        first_term = np.uintp(block * (vocabulary + 1))
+        following[:] = np.uint32(0)
+        for place in range(np.uintp(indptr[low]), np.uintp(indptr[high])):
+            term = np.uint32(indices[place])
+            maxima[first_term + term] = max(maxima[first_term + term], entries[place])
+            following[term] += np.uint32(slots[term] < 0)
+        for number in range(vocabulary):
+            count = following[number]
+            starts[first_term + np.uintp(number)] = done
+            following[number] = done
+            done += count
+        starts[first_term + np.uintp(vocabulary)] = done
+        for row in range(low, high):
+            local = np.uintp(row - low)
+            rows[np.uintp(row + block)] = done
+            tile = np.uintp(row) // np.uintp(TILE) * tile_size + np.uintp(row) % np.uintp(TILE)
+            for place in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):
+                term = np.uint32(indices[place])
+                slot = slots[term]
+                if slot < 0:
+                    at = following[term]
+                    following[term] += np.uint32(1)
+                    ids[at] = local
+                else:
+                    at = done
+                    done += np.uint32(1)
+                    ids[at] = slot
+                    share = np.float64(entries[place]) * 255.0 / np.float64(maxima[first_term + term])
+                    ceilings[tile + np.uintp(slot) * np.uintp(TILE)] = np.uint8(np.ceil(share))
+                values[at] = entries[place]
+        rows[np.uintp(high + block)] = done

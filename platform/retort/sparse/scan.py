@@ -1,0 +1,240 @@
+"""The scan of a part's blocks for a batch of queries: exact scores, added up only where they can matter.
+
+A passage's score is one sum in float32, the same whatever is passed over and however the collection is cut: the query's rare
+terms, ascending, then its frequent terms, ascending. For each block, and in it for each query:
+
+1. A block whose largest values can't lift any passage to the query's k-th score is passed over.
+2. Posting lists of rare terms are added up.
+3. Ceilings of frequent terms give each passage an upper bound, in whole units of 1/52,000 of the k-th score or of the
+   largest single contribution; 0.025 ns a passage and term, where adding a posting takes about 1 ns.
+4. Only passages whose bound reaches the k-th score get their frequent terms added, from their own rows.
+
+Bounds are widened by more than all roundings of such a sum, and passages that tie with the k-th score compete by their
+places. Blocks are the outer loop, so that a block's arrays are in the cache for all queries of a batch. What a query needs
+next is fetched while the present list is added up: without that, lists of 100 postings take twice the time.
+
+Shapes: Q queries, E their entries, U different terms of the batch, F frequent terms.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+
+from retort.sparse.best import cut_down, offer
+from retort.sparse.lanes import bound_tile, prefetch
+from retort.sparse.postings import TILE
+
+__all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
+
+GROUP: Final = 16  # queries whose scores of a block, 16 KB each, stand in the second cache together
+UNITS: Final = 52_000  # of the k-th score in a bound: it may rise by a quarter before sums of 16 bits end
+ROUNDING: Final = 2.0**-22  # per addition, relative; one addition of float32 is wrong by 2**-24 at most
+AHEAD: Final = 3  # lists; two to four come out the same, one is too late
+LINE: Final = np.uintp(16)  # float32 values that are fetched together
+BLOCKS_SKIPPED, ENTRIES_ADDED, TILES_BOUNDED, PASSAGES_FINISHED = range(4)  # what ``work`` counts
+
+
+class Part(NamedTuple):
+    """One part's arrays, see ``postings.Postings``."""
+
+    starts: Any
+    maxima: Any
+    rows: Any
+    ids: Any
+    values: Any
+    ceilings: Any
+    passages: int
+    first_row: int
+    block_passages: int
+    vocabulary_size: int
+
+
+class Batch(NamedTuple):
+    """Queries, their entries in the order in which scores are added up.
+
+    Attributes:
+        terms: (U,) int64, ascending.
+        slots: (U,) int64, number among the frequent terms, or -1.
+        pointers: (Q + 1,) int64, where each query's entries begin.
+        frequent: (Q,) int64, where its frequent ones begin.
+        positions: (E,) int64, in ``terms``.
+        weights: (E,) float32.
+        by_slot: (Q * F,) float32, weight of each frequent term in each query, 0 where it has none.
+    """
+
+    terms: Any
+    slots: Any
+    pointers: Any
+    frequent: Any
+    positions: Any
+    weights: Any
+    by_slot: Any
+
+
+jit = numba.njit(cache=True, nogil=True)
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def _fetch(ids: Any, values: Any, start: Any, end: Any) -> None:  # pragma: no cover - compiled
+    for place in range(start, end, LINE):
+        prefetch(values, place)
+    for place in range(start, end, 2 * LINE):
+        prefetch(ids, place)
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def _reaching(bits: Any, origin: Any, least: Any) -> Any:  # pragma: no cover - compiled
+    count = 0
+    for local in range(TILE):
+        count += bits[origin + np.uintp(local)] >= least
+    return count
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def _set_units(
+    contributions: Any, steps: Any, start: Any, count: Any, floor: Any
+) -> Any:  # pragma: no cover - compiled
+    """Weights of ceilings in whole units, rounded up; returns what a unit is."""
+    most = floor
+    for entry in range(start, start + count):
+        most = max(most, contributions[entry])
+    unit = most / UNITS
+    for entry in range(start, start + count):
+        steps[entry] = np.uint16(np.ceil(contributions[entry] / (255.0 * unit)))
+    return unit
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work: Any) -> None:  # pragma: no cover
+    """Go through a part's blocks for all queries and keep the best.
+
+    Args:
+        part: ``Part``.
+        batch: ``Batch``.
+        best: ``best.Best``; what other parts have left there is built upon.
+        places: (passages of the collection,) int64, from ``tie_order``.
+        k: Passages wanted.
+        prune: False: every passage gets all of its terms added; for tests and measurements.
+        work: (4,) int64, counts of blocks skipped, entries added, tiles bounded and passages finished, added to.
+    """
+    # Local names: an array taken from a tuple has its references counted, which is an atomic operation.
+    starts, maxima, rows, ids, values, ceilings = part[:6]
+    terms, slots, pointers, first_frequent, positions, weights, by_slot = batch
+    floors, size = best.floors, part.block_passages
+    queries = len(pointers) - 1
+    frequent = len(by_slot) // max(1, queries)
+    longest = 1
+    for query in range(queries):
+        longest = max(longest, pointers[query + 1] - pointers[query])
+    begins, ends = np.empty(len(terms), np.uintp), np.empty(len(terms), np.uintp)
+    tops = np.empty(len(terms), np.float64)
+    # Of each member of the group: its query, how much its bounds are widened, its unit, its frequent terms of this block.
+    members, slacks, units = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
+    counts, contributions = np.empty(GROUP, np.int64), np.empty(GROUP * longest, np.float64)
+    lines, steps = np.empty(GROUP * longest, np.uintp), np.empty(GROUP * longest, np.uint16)
+    scores, sums = np.empty(GROUP * size, np.float32), np.empty(TILE, np.uint16)
+    bits = scores.view(np.uint32)
+    waiting_member, waiting_local = np.empty(GROUP * TILE, np.int64), np.empty(GROUP * TILE, np.int64)
+    one_bits = np.empty(1, np.uint32)
+    one_float = one_bits.view(np.float32)
+    tile_size = np.uintp(frequent * TILE)
+
+    for block, low in enumerate(range(0, part.passages, size)):
+        block_rows = min(size, part.passages - low)
+        tiles = (block_rows + TILE - 1) // TILE
+        first_term = block * (part.vocabulary_size + 1)
+        for number in range(len(terms)):
+            at = first_term + terms[number]
+            begins[number], ends[number], tops[number] = starts[at], starts[at + 1], maxima[at]
+        for group in range(0, queries, GROUP):
+            live = 0
+            for query in range(group, min(queries, group + GROUP)):
+                start, middle, stop = pointers[query], first_frequent[query], pointers[query + 1]
+                bound = 0.0
+                for entry in range(start, stop):
+                    bound += weights[entry] * tops[positions[entry]]
+                if best.sizes[query] > k + k // 8:
+                    cut_down(query, best, k)
+                slack = 1.0 + (stop - start + 2) * ROUNDING
+                one_bits[0] = floors[query] >> np.uint64(32)
+                if bound == 0 or (prune and bound * slack < one_float[0]):
+                    work[BLOCKS_SKIPPED] += 1
+                    continue
+                member, live = live, live + 1
+                members[member], slacks[member], units[member], counts[member] = query, slack, 0.0, 0
+                origin = np.uintp(member * size)
+                scores[origin : origin + np.uintp(tiles * TILE)] = 0
+                for entry in range(start, middle):
+                    if entry + AHEAD < middle:
+                        number = positions[entry + AHEAD]
+                        _fetch(ids, values, begins[number], ends[number])
+                    number = positions[entry]
+                    weight = weights[entry]
+                    work[ENTRIES_ADDED] += ends[number] - begins[number]
+                    for place in range(begins[number], ends[number]):
+                        scores[origin + np.uintp(ids[place])] += weight * values[place]
+                for entry in range(middle, stop):
+                    number = positions[entry]
+                    if tops[number] > 0:
+                        at = member * longest + counts[member]
+                        contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * TILE
+                        counts[member] += 1
+            for tile in range(tiles):
+                first_local = low + tile * TILE
+                first_row = part.first_row + first_local
+                tile_rows = min(TILE, block_rows - tile * TILE)
+                waiting = 0
+                for member in range(live):
+                    query, base, count = members[member], member * longest, counts[member]
+                    origin = np.uintp(member * size + tile * TILE)
+                    floor_bits = np.uint32(floors[query] >> np.uint64(32))
+                    if count == 0:
+                        least = max(np.uint32(1), floor_bits)
+                        if _reaching(bits, origin, least) > 0:
+                            for local in range(tile_rows):
+                                score_bits = bits[origin + np.uintp(local)]
+                                if score_bits >= least:
+                                    row = first_row + local
+                                    offer(score_bits, places[row], row, query, best, k)
+                        continue
+                    need = np.int64(0)
+                    if prune and floor_bits > 0:
+                        one_bits[0] = floor_bits
+                        floor = np.float64(one_float[0])
+                        if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
+                            units[member] = _set_units(contributions, steps, base, count, floor)
+                        need = np.int64(floor / (units[member] * slacks[member]))
+                        work[TILES_BOUNDED] += 1
+                        highest = bound_tile(
+                            sums,
+                            scores,
+                            origin,
+                            np.float32((1.0 + ROUNDING) / units[member]),
+                            ceilings,
+                            np.uintp(first_local // TILE) * tile_size,
+                            tile_size,
+                            lines,
+                            steps,
+                            np.uintp(base),
+                            np.uintp(base + count),
+                        )
+                        if highest < need:
+                            continue
+                    for local in range(tile_rows):
+                        if need == 0 or sums[local] >= need:
+                            waiting_member[waiting], waiting_local[waiting] = member, local
+                            waiting += 1
+                            at = first_local + local + block
+                            _fetch(ids, values, np.uintp(rows[at]), np.uintp(rows[at + 1]))
+                            prefetch(places, np.uintp(first_row + local))
+                for number in range(waiting):
+                    member, local = waiting_member[number], waiting_local[number]
+                    query, at, row = members[member], first_local + local + block, first_row + local
+                    score = scores[np.uintp(member * size + tile * TILE + local)]
+                    slot_zero = np.uintp(query * frequent)
+                    for place in range(np.uintp(rows[at]), np.uintp(rows[at + 1])):
+                        score += by_slot[slot_zero + np.uintp(ids[place])] * values[place]
+                    one_float[0] = score
+                    offer(one_bits[0], places[row], row, query, best, k)
+                work[PASSAGES_FINISHED] += waiting
