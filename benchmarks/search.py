@@ -5,26 +5,32 @@
 Passages and queries are drawn: entries by a Zipf-Mandelbrot law, 1 / (rank + 100), over V = 30,522 word pieces, so that the
 most frequent piece is in 30% of passages; weights log-normal. Engines take turns on one pinned processor, batch after batch;
 a line has the median of the rounds, and the least and the greatest. What an engine needs in memory is asked in a process of
-its own. Peers are our own writing of what others do; Lucene and Seismic are left out where their packages are missing.
+its own. Peers are our own writing of what others do; Lucene and Seismic (``deployed.py``) are left out where their packages
+are missing.
 """
 
 import argparse
 import array
 import importlib.util
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import scipy.sparse
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from deployed import Lucene, Seismic
+from measuring import pin_one_thread, write_result
 
 from retort.sparse.postings import ARRAYS, BLOCK_PASSAGES, Postings, build_postings, document_frequency, frequent_terms
 from retort.sparse.search import ExactIndex
@@ -78,6 +84,8 @@ class Retort:
 
     name = "retort"
     package = "retort"
+    exact = True
+    at_most = 10**9
 
     def build(self, vectors: SparseVectors, folder: Path) -> None:
         frequent = frequent_terms(document_frequency([vectors]), len(vectors))
@@ -119,6 +127,8 @@ class NumbaLists:
 
     name = "numba lists"
     package = "numba"
+    exact = True
+    at_most = 10**9
 
     def build(self, vectors: SparseVectors, folder: Path) -> None:
         ids = [array.array("i") for _ in range(VOCABULARY)]
@@ -155,6 +165,8 @@ class Scipy:
 
     name = "scipy product"
     package = "scipy"
+    exact = True
+    at_most = 10**9
 
     def build(self, vectors: SparseVectors, folder: Path) -> None:
         scipy.sparse.save_npz(folder / "matrix.npz", vectors.to_scipy(), compressed=False)
@@ -171,20 +183,6 @@ def _top(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.n
     chosen = np.argpartition(-scores, k)[:k] if len(scores) > k else np.arange(len(scores))
     order = chosen[np.argsort(-scores[chosen], kind="stable")]
     return rows[order], scores[order]
-
-
-class Lucene:
-    """Anserini's impact index; to be written where pyserini can be installed: build, open, search as above."""
-
-    name = "lucene"
-    package = "pyserini"
-
-
-class Seismic:
-    """Approximate; to be written where pyseismic can be installed, its recall of the exact top k beside its time."""
-
-    name = "seismic"
-    package = "seismic"
 
 
 ENGINES: dict[str, Any] = {engine.name: engine for engine in (Retort, NumbaLists, Scipy, Lucene, Seismic)}
@@ -216,41 +214,101 @@ def measure(passages: int, engines: list[str], folder: Path, args: argparse.Name
     print(f"\n{passages:,} passages, {vectors.entries / passages:.0f} entries each", flush=True)
     opened, lines = {}, []
     for name in engines:
+        if passages > ENGINES[name].at_most:
+            continue
         place = folder / f"{name.replace(' ', '-')}-{passages}"
         place.mkdir()
         engine = ENGINES[name]()
         engine.build(drawn(200, 200, seed=0), place)  # compiles what is compiled
         build = timed(lambda engine=engine, place=place: engine.build(vectors, place))
         opening = min(timed(lambda engine=engine, place=place: engine.open(place)) for _ in range(3))
-        size = sum(file.stat().st_size for file in place.iterdir())
+        size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
         opened[name] = (engine, place, {"build_s": build, "open_ms": 1000 * opening, "disk_mib": size / 2**20})
     for terms in args.terms:
         queries = drawn(args.batch, terms, seed=7)
         first = {name: engine.search(queries, args.k) for name, (engine, _, _) in opened.items()}
-        for found in first.values():
-            for (_, scores), (_, others) in zip(found, first[engines[0]], strict=True):
-                np.testing.assert_allclose(scores, others, rtol=1e-4)
+        overlap = {}
+        for name, found in first.items():
+            pairs = list(zip(found, first[engines[0]], strict=True))
+            overlap[name] = float(np.mean([len(np.intersect1d(a[0], b[0])) / len(b[0]) for a, b in pairs]))
+            if ENGINES[name].exact:
+                for (_, scores), (_, others) in pairs:
+                    np.testing.assert_allclose(scores, others, rtol=1e-4)
         seconds: dict[str, list[float]] = {name: [] for name in opened}
         for _ in range(args.rounds):
             for name, (engine, _, _) in opened.items():
-                seconds[name].append(timed(lambda engine=engine: engine.search(queries, args.k)))
+                seconds[name].append(timed(partial(engine.search, queries, args.k)))
         base = statistics.median(seconds[engines[0]])
         for name, (_, place, costs) in opened.items():
             line = {"passages": passages, "terms": terms, "engine": name, **spread(seconds[name], args.batch), **costs}
+            line |= {"overlap": overlap[name], "entries": vectors.entries}
             line |= {"times": statistics.median(seconds[name]) / base, "peak_mib": memory_mib(name, place, terms, args)}
             lines.append(line)
             print(
                 f"{terms:4} terms  {name:14} {line['median_ms']:8.2f} ms/query ({line['least_ms']:.2f} to "
                 f"{line['greatest_ms']:.2f})  x{line['times']:5.1f}   build {line['build_s']:7.2f} s   open "
-                f"{line['open_ms']:8.2f} ms   disk {line['disk_mib']:6.0f} MiB   peak {line['peak_mib']:6.0f} MiB",
+                f"{line['open_ms']:8.2f} ms   overlap {line['overlap']:.3f}   "
+                f"disk {line['disk_mib']:6.0f} MiB   peak {line['peak_mib']:6.0f} MiB",
                 flush=True,
             )
     return lines
 
 
+def _of(lines: list[dict[str, Any]], engine: str, passages: int, terms: int) -> dict[str, Any] | None:
+    wanted = (engine, passages, terms)
+    return next((line for line in lines if (line["engine"], line["passages"], line["terms"]) == wanted), None)
+
+
+def summary(lines: list[dict[str, Any]], k: int) -> dict[str, Any]:
+    """Ratios to the numba lists, a table, and what ``table.py`` reckons with."""
+    targets = []
+    sizes = sorted({line["passages"] for line in lines})
+    lengths = sorted({line["terms"] for line in lines})
+    for passages in sizes:
+        for terms in lengths:
+            own, peer = (_of(lines, name, passages, terms) for name in (Retort.name, NumbaLists.name))
+            if own and peer and passages >= 100_000:
+                what = f"exact search, {passages:,} passages, k {k}, {terms} terms, against numba lists"
+                got = peer["median_ms"] / own["median_ms"]
+                targets.append({"what": what, "least": 1.5, "aim": 5, "got": got, "lower": False, "unit": "x"})
+        own, peer = (_of(lines, name, passages, lengths[0]) for name in (Retort.name, NumbaLists.name))
+        if own and peer and passages >= 100_000:
+            what = f"index build and save, {passages:,} passages, against numba lists"
+            got = peer["build_s"] / own["build_s"]
+            targets.append({"what": what, "least": 10, "aim": 30, "got": got, "lower": False, "unit": "x"})
+    largest = _of(lines, Retort.name, sizes[-1], lengths[0])
+    result: dict[str, Any] = {"targets": targets, "tables": [_table(lines, terms) for terms in lengths]}
+    if largest:
+        what = f"opening an index of {sizes[-1]:,} passages"
+        target = {"what": what, "least": 50, "aim": 5, "got": largest["open_ms"], "lower": True, "unit": " ms"}
+        targets.append(target)
+        result |= {
+            "index_bytes_per_entry": largest["disk_mib"] * 2**20 / largest["entries"],
+            "build_seconds_per_entry": largest["build_s"] / largest["entries"],
+            "ms_per_million_passages": largest["median_ms"] / largest["passages"] * 1e6,
+        }
+    return result
+
+
+def _table(lines: list[dict[str, Any]], terms: int) -> dict[str, Any]:
+    rows = []
+    for line in lines:
+        if line["terms"] == terms:
+            spread = f"{line['median_ms']:.2f} ({line['least_ms']:.2f}-{line['greatest_ms']:.2f})"
+            costs = [
+                f"{line['build_s']:.1f}",
+                f"{line['open_ms']:.1f}",
+                f"{line['disk_mib']:.0f}",
+                f"{line['peak_mib']:.0f}",
+            ]
+            rows.append([f"{line['passages']:,}", line["engine"], spread, f"{line['overlap']:.3f}", *costs])
+    header = ["passages", "engine", "ms a query", "overlap with the exact top k", "build and save, s", "open, ms"]
+    return {"title": f"Queries of {terms} terms", "header": [*header, "disk, MiB", "peak memory, MiB"], "rows": rows}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--passages", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--passages", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--terms", type=int, nargs="+", default=[60, 200], help="of a query")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
     parser.add_argument("--k", type=int, default=100)
@@ -260,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the lines there")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pin_one_thread()
     if args.memory_of:
         engine = ENGINES[args.memory_of]()
         engine.open(args.folder)
@@ -279,8 +337,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for passages in args.passages:
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             lines += measure(passages, engines, Path(folder), args)
-    if args.json:
-        args.json.write_text(json.dumps(lines, indent=1) + "\n")
+    write_result(args.json, "search", {"lines": lines, **summary(lines, args.k)})
     return 0
 
 
