@@ -191,8 +191,8 @@ def arithmetic(results: Results) -> list[str]:
     return [
         "### What that means for TopiOCQA's 25.7 million passages",
         "",
-        f"Reckoned from the slopes above, each linear in passages: {active:.0f} active entries a passage, {hours:,.0f} core hours "
-        f"of encoding, {per_query:.2f} s of a core for a query of 60 terms and its best 100 passages. Vectors and index are mapped "
+        f"Reckoned from the slopes above, each linear in passages: {active:.0f} active entries a passage, {hours:,.0f} core "
+        f"hours of encoding, {per_query:.2f} s of a core for a query of 60 terms and its best 100. Vectors and index are mapped "
         "from disk: a process needs what it touches, an index in the making 16 bytes an entry of the part (131,072 passages). "
         "Not counted: reading 100 GB from a disk that is slower than the processors.",
         "",
