@@ -31,7 +31,7 @@ from retort.sparse.search import ExactIndex
 from retort.sparse.vectors import SparseVectors
 
 VOCABULARY, RANK_SHIFT, SIGMA = 30_522, 100, 0.6
-PART_PASSAGES = 131_072
+PART_PASSAGES = 122_880
 Found = list[tuple[np.ndarray, np.ndarray]]  # rows and scores of each query, best first
 
 

@@ -27,7 +27,7 @@ from retort.sparse.postings import TILE
 
 __all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
 
-GROUP: Final = 16  # queries whose scores of a block, 16 KB each, stand in the second cache together
+GROUP: Final = 8  # queries whose scores of a block, 32 KB each, stand in the second cache together
 UNITS: Final = 52_000  # of the k-th score in a bound: it may rise by a quarter before sums of 16 bits end
 ROUNDING: Final = 2.0**-22  # per addition, relative; one addition of float32 is wrong by 2**-24 at most
 AHEAD: Final = 3  # lists; two to four come out the same, one is too late
@@ -47,6 +47,7 @@ class Part(NamedTuple):
     passages: int
     first_row: int
     block_passages: int
+    span_passages: int
     vocabulary_size: int
 
 
@@ -92,17 +93,74 @@ def _reaching(bits: Any, origin: Any, least: Any) -> Any:  # pragma: no cover - 
 
 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
-def _set_units(
-    contributions: Any, steps: Any, start: Any, count: Any, floor: Any
-) -> Any:  # pragma: no cover - compiled
-    """Weights of ceilings in whole units, rounded up; returns what a unit is."""
-    most = floor
-    for entry in range(start, start + count):
-        most = max(most, contributions[entry])
-    unit = most / UNITS
+def _set_steps(
+    contributions: Any, steps: Any, start: Any, count: Any, unit: Any
+) -> None:  # pragma: no cover - compiled
+    """Weights of ceilings in whole units, rounded up."""
     for entry in range(start, start + count):
         steps[entry] = np.uint16(np.ceil(contributions[entry] / (255.0 * unit)))
-    return unit
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def _bound_span(
+    scores: Any,
+    origin: Any,
+    unit: Any,
+    ceilings: Any,
+    span_at: Any,
+    span_rows: Any,
+    lines: Any,
+    steps: Any,
+    start: Any,
+    count: Any,
+    need: Any,
+    sums: Any,
+    waiting: Any,
+) -> Any:  # pragma: no cover - compiled
+    """Bounds of a span's passages in ``sums``; those that reach ``need`` go into ``waiting``, and their number is returned."""
+    waits = 0
+    first, last, per_unit = np.uintp(start), np.uintp(start + count), np.float32((1.0 + ROUNDING) / unit)
+    for tile in range(0, span_rows, TILE):
+        at, ceilings_at, scores_at = np.uintp(tile), np.uintp(span_at + tile), np.uintp(origin + tile)
+        if bound_tile(sums, at, scores, scores_at, per_unit, ceilings, ceilings_at, lines, steps, first, last) >= need:
+            for local in range(tile, min(tile + TILE, span_rows)):
+                if sums[local] >= need:
+                    waiting[waits] = local
+                    waits += 1
+    return waits
+
+
+@jit  # type: ignore[untyped-decorator,unused-ignore]
+def _finish(
+    waiting: Any,
+    waits: Any,
+    first_entry: Any,
+    first_row: Any,
+    part: Any,
+    scores: Any,
+    origin: Any,
+    by_slot: Any,
+    slot_zero: Any,
+    places: Any,
+    query: Any,
+    best: Any,
+    k: Any,
+) -> None:  # pragma: no cover - compiled
+    """Add the frequent terms of the waiting passages from their rows, and offer them."""
+    rows, ids, values = part.rows, part.ids, part.values
+    one_float = np.empty(1, np.float32)
+    one_bits = one_float.view(np.uint32)
+    for number in range(waits):
+        at = first_entry + waiting[number]
+        _fetch(ids, values, np.uintp(rows[at]), np.uintp(rows[at + 1]))
+        prefetch(places, np.uintp(first_row + waiting[number]))
+    for number in range(waits):
+        at, row = first_entry + waiting[number], first_row + waiting[number]
+        score = scores[np.uintp(origin + waiting[number])]
+        for place in range(np.uintp(rows[at]), np.uintp(rows[at + 1])):
+            score += by_slot[slot_zero + np.uintp(ids[place])] * values[place]
+        one_float[0] = score
+        offer(one_bits[0], places[row], row, query, best, k)
 
 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
@@ -119,9 +177,9 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
         work: (4,) int64, counts of blocks skipped, entries added, tiles bounded and passages finished, added to.
     """
     # Local names: an array taken from a tuple has its references counted, which is an atomic operation.
-    starts, maxima, rows, ids, values, ceilings = part[:6]
+    starts, maxima, ids, values, ceilings = part.starts, part.maxima, part.ids, part.values, part.ceilings
     terms, slots, pointers, first_frequent, positions, weights, by_slot = batch
-    floors, size = best.floors, part.block_passages
+    floors, size, span = best.floors, part.block_passages, part.span_passages
     queries = len(pointers) - 1
     frequent = len(by_slot) // max(1, queries)
     longest = 1
@@ -129,20 +187,19 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
         longest = max(longest, pointers[query + 1] - pointers[query])
     begins, ends = np.empty(len(terms), np.uintp), np.empty(len(terms), np.uintp)
     tops = np.empty(len(terms), np.float64)
-    # Of each member of the group: its query, how much its bounds are widened, its unit, its frequent terms of this block.
-    members, slacks, units = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
+    # Of each member of the group: its query, the block's bound, how much bounds are widened, what a unit is, for which floor
+    # the sum that a passage needs was worked out, and the frequent terms of this block.
+    members, bounds, slacks = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
+    units, needs, needs_for = np.empty(GROUP, np.float64), np.empty(GROUP, np.int64), np.empty(GROUP, np.uint32)
     counts, contributions = np.empty(GROUP, np.int64), np.empty(GROUP * longest, np.float64)
     lines, steps = np.empty(GROUP * longest, np.uintp), np.empty(GROUP * longest, np.uint16)
-    scores, sums = np.empty(GROUP * size, np.float32), np.empty(TILE, np.uint16)
-    bits = scores.view(np.uint32)
-    waiting_member, waiting_local = np.empty(GROUP * TILE, np.int64), np.empty(GROUP * TILE, np.int64)
+    scores, sums, waiting = np.empty(GROUP * size, np.float32), np.empty(span, np.uint16), np.empty(span, np.int64)
+    bits, done = scores.view(np.uint32), np.empty(span, np.bool_)
     one_bits = np.empty(1, np.uint32)
     one_float = one_bits.view(np.float32)
-    tile_size = np.uintp(frequent * TILE)
 
     for block, low in enumerate(range(0, part.passages, size)):
-        block_rows = min(size, part.passages - low)
-        tiles = (block_rows + TILE - 1) // TILE
+        high = min(low + size, part.passages)
         first_term = block * (part.vocabulary_size + 1)
         for number in range(len(terms)):
             at = first_term + terms[number]
@@ -162,9 +219,10 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                     work[BLOCKS_SKIPPED] += 1
                     continue
                 member, live = live, live + 1
-                members[member], slacks[member], units[member], counts[member] = query, slack, 0.0, 0
+                members[member], bounds[member], slacks[member], counts[member] = query, bound, slack, 0
+                units[member], needs[member], needs_for[member] = 0.0, 0, 0
                 origin = np.uintp(member * size)
-                scores[origin : origin + np.uintp(tiles * TILE)] = 0
+                scores[origin : origin + np.uintp(size)] = 0
                 for entry in range(start, middle):
                     if entry + AHEAD < middle:
                         number = positions[entry + AHEAD]
@@ -178,63 +236,117 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                     number = positions[entry]
                     if tops[number] > 0:
                         at = member * longest + counts[member]
-                        contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * TILE
+                        contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * span
                         counts[member] += 1
-            for tile in range(tiles):
-                first_local = low + tile * TILE
-                first_row = part.first_row + first_local
-                tile_rows = min(TILE, block_rows - tile * TILE)
-                waiting = 0
+            for span_low in range(low, high, span):
+                span_rows = min(span, high - span_low)
+                first_row, span_at = part.first_row + span_low, span_low // span * span * frequent
                 for member in range(live):
                     query, base, count = members[member], member * longest, counts[member]
-                    origin = np.uintp(member * size + tile * TILE)
+                    origin = member * size + span_low - low
                     floor_bits = np.uint32(floors[query] >> np.uint64(32))
                     if count == 0:
-                        least = max(np.uint32(1), floor_bits)
-                        if _reaching(bits, origin, least) > 0:
-                            for local in range(tile_rows):
-                                score_bits = bits[origin + np.uintp(local)]
-                                if score_bits >= least:
-                                    row = first_row + local
-                                    offer(score_bits, places[row], row, query, best, k)
+                        for tile in range(0, span_rows, TILE):
+                            if _reaching(bits, np.uintp(origin + tile), max(np.uint32(1), floor_bits)) > 0:
+                                for local in range(tile, min(tile + TILE, span_rows)):
+                                    row, score_bits = first_row + local, bits[np.uintp(origin + local)]
+                                    if score_bits >= floor_bits:
+                                        offer(score_bits, places[row], row, query, best, k)
                         continue
-                    need = np.int64(0)
-                    if prune and floor_bits > 0:
-                        one_bits[0] = floor_bits
-                        floor = np.float64(one_float[0])
-                        if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
-                            units[member] = _set_units(contributions, steps, base, count, floor)
-                        need = np.int64(floor / (units[member] * slacks[member]))
-                        work[TILES_BOUNDED] += 1
-                        highest = bound_tile(
-                            sums,
+                    slot_zero, first_entry, waits = np.uintp(query * frequent), span_low + block, 0
+                    seeded = prune and floor_bits == 0 and k < span_rows
+                    if seeded:
+                        # Nothing is known of the k-th score yet. The k highest bounds come first: whoever else is to be
+                        # scored has to reach the least of their scores. In these units no sum can end too early.
+                        unit = bounds[member] / UNITS
+                        _set_steps(contributions, steps, base, count, unit)
+                        _bound_span(
                             scores,
                             origin,
-                            np.float32((1.0 + ROUNDING) / units[member]),
+                            unit,
                             ceilings,
-                            np.uintp(first_local // TILE) * tile_size,
-                            tile_size,
+                            span_at,
+                            span_rows,
                             lines,
                             steps,
-                            np.uintp(base),
-                            np.uintp(base + count),
+                            base,
+                            count,
+                            2**16,
+                            sums,
+                            waiting,
                         )
-                        if highest < need:
-                            continue
-                    for local in range(tile_rows):
-                        if need == 0 or sums[local] >= need:
-                            waiting_member[waiting], waiting_local[waiting] = member, local
-                            waiting += 1
-                            at = first_local + local + block
-                            _fetch(ids, values, np.uintp(rows[at]), np.uintp(rows[at + 1]))
-                            prefetch(places, np.uintp(first_row + local))
-                for number in range(waiting):
-                    member, local = waiting_member[number], waiting_local[number]
-                    query, at, row = members[member], first_local + local + block, first_row + local
-                    score = scores[np.uintp(member * size + tile * TILE + local)]
-                    slot_zero = np.uintp(query * frequent)
-                    for place in range(np.uintp(rows[at]), np.uintp(rows[at + 1])):
-                        score += by_slot[slot_zero + np.uintp(ids[place])] * values[place]
-                    one_float[0] = score
-                    offer(one_bits[0], places[row], row, query, best, k)
-                work[PASSAGES_FINISHED] += waiting
+                        least = np.partition(sums[:span_rows], span_rows - k)[span_rows - k]
+                        for local in range(span_rows):
+                            done[local] = sums[local] >= least
+                            if done[local]:
+                                waiting[waits] = local
+                                waits += 1
+                        work[PASSAGES_FINISHED] += waits
+                        _finish(
+                            waiting,
+                            waits,
+                            first_entry,
+                            first_row,
+                            part,
+                            scores,
+                            origin,
+                            by_slot,
+                            slot_zero,
+                            places,
+                            query,
+                            best,
+                            k,
+                        )
+                        floor_bits = np.uint32(floors[query] >> np.uint64(32))
+                    if prune and floor_bits > 0:
+                        if floor_bits != needs_for[member]:
+                            one_bits[0] = needs_for[member] = floor_bits
+                            floor = np.float64(one_float[0])
+                            if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
+                                units[member] = max(floor, contributions[base : base + count].max()) / UNITS
+                                _set_steps(contributions, steps, base, count, units[member])
+                            needs[member] = np.int64(floor / (units[member] * slacks[member]))
+                        need, unit = needs[member], units[member]
+                        work[TILES_BOUNDED] += (span_rows + TILE - 1) // TILE
+                        waits = _bound_span(
+                            scores,
+                            origin,
+                            unit,
+                            ceilings,
+                            span_at,
+                            span_rows,
+                            lines,
+                            steps,
+                            base,
+                            count,
+                            need,
+                            sums,
+                            waiting,
+                        )
+                    else:
+                        waits = span_rows
+                        for local in range(span_rows):
+                            waiting[local] = local
+                    if seeded:
+                        kept = 0
+                        for number in range(waits):
+                            if not done[waiting[number]]:
+                                waiting[kept] = waiting[number]
+                                kept += 1
+                        waits = kept
+                    work[PASSAGES_FINISHED] += waits
+                    _finish(
+                        waiting,
+                        waits,
+                        first_entry,
+                        first_row,
+                        part,
+                        scores,
+                        origin,
+                        by_slot,
+                        slot_zero,
+                        places,
+                        query,
+                        best,
+                        k,
+                    )

@@ -186,6 +186,7 @@ def _arrays(part: Postings, first_row: int, vocabulary_size: int) -> Part:
         passages=len(part),
         first_row=first_row,
         block_passages=part.block_passages,
+        span_passages=part.span_passages,
         vocabulary_size=vocabulary_size,
     )
 
