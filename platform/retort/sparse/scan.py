@@ -22,16 +22,14 @@ import numba
 import numpy as np
 
 from retort.sparse.best import cut_down, offer
-from retort.sparse.lanes import bound_tile, prefetch
+from retort.sparse.bounds import ROUNDING, any_reaches, bound_span, fetch, finish, highest, set_steps
 from retort.sparse.postings import TILE
 
-__all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
+__all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "GROUP", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
 
 GROUP: Final = 8  # queries whose scores of a block, 32 KB each, stand in the second cache together
 UNITS: Final = 52_000  # of the k-th score in a bound: it may rise by a quarter before sums of 16 bits end
-ROUNDING: Final = 2.0**-22  # per addition, relative; one addition of float32 is wrong by 2**-24 at most
 AHEAD: Final = 3  # lists; two to four come out the same, one is too late
-LINE: Final = np.uintp(16)  # float32 values that are fetched together
 BLOCKS_SKIPPED, ENTRIES_ADDED, TILES_BOUNDED, PASSAGES_FINISHED = range(4)  # what ``work`` counts
 
 
@@ -48,6 +46,7 @@ class Part(NamedTuple):
     first_row: int
     block_passages: int
     span_passages: int
+    frequent: int
     vocabulary_size: int
 
 
@@ -77,100 +76,16 @@ jit = numba.njit(cache=True, nogil=True)
 
 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
-def _fetch(ids: Any, values: Any, start: Any, end: Any) -> None:  # pragma: no cover - compiled
-    for place in range(start, end, LINE):
-        prefetch(values, place)
-    for place in range(start, end, 2 * LINE):
-        prefetch(ids, place)
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _reaching(bits: Any, origin: Any, least: Any) -> Any:  # pragma: no cover - compiled
-    count = 0
-    for local in range(TILE):
-        count += bits[origin + np.uintp(local)] >= least
-    return count
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _set_steps(
-    contributions: Any, steps: Any, start: Any, count: Any, unit: Any
+def scan(
+    part: Any, batch: Any, best: Any, scratch: Any, places: Any, k: Any, prune: Any, work: Any
 ) -> None:  # pragma: no cover - compiled
-    """Weights of ceilings in whole units, rounded up."""
-    for entry in range(start, start + count):
-        steps[entry] = np.uint16(np.ceil(contributions[entry] / (255.0 * unit)))
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _bound_span(
-    scores: Any,
-    origin: Any,
-    unit: Any,
-    ceilings: Any,
-    span_at: Any,
-    span_rows: Any,
-    lines: Any,
-    steps: Any,
-    start: Any,
-    count: Any,
-    need: Any,
-    sums: Any,
-    waiting: Any,
-) -> Any:  # pragma: no cover - compiled
-    """Bounds of a span's passages in ``sums``; those that reach ``need`` go into ``waiting``, and their number is returned."""
-    waits = 0
-    first, last, per_unit = np.uintp(start), np.uintp(start + count), np.float32((1.0 + ROUNDING) / unit)
-    for tile in range(0, span_rows, TILE):
-        at, ceilings_at, scores_at = np.uintp(tile), np.uintp(span_at + tile), np.uintp(origin + tile)
-        if bound_tile(sums, at, scores, scores_at, per_unit, ceilings, ceilings_at, lines, steps, first, last) >= need:
-            for local in range(tile, min(tile + TILE, span_rows)):
-                if sums[local] >= need:
-                    waiting[waits] = local
-                    waits += 1
-    return waits
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _finish(
-    waiting: Any,
-    waits: Any,
-    first_entry: Any,
-    first_row: Any,
-    part: Any,
-    scores: Any,
-    origin: Any,
-    by_slot: Any,
-    slot_zero: Any,
-    places: Any,
-    query: Any,
-    best: Any,
-    k: Any,
-) -> None:  # pragma: no cover - compiled
-    """Add the frequent terms of the waiting passages from their rows, and offer them."""
-    rows, ids, values = part.rows, part.ids, part.values
-    one_float = np.empty(1, np.float32)
-    one_bits = one_float.view(np.uint32)
-    for number in range(waits):
-        at = first_entry + waiting[number]
-        _fetch(ids, values, np.uintp(rows[at]), np.uintp(rows[at + 1]))
-        prefetch(places, np.uintp(first_row + waiting[number]))
-    for number in range(waits):
-        at, row = first_entry + waiting[number], first_row + waiting[number]
-        score = scores[np.uintp(origin + waiting[number])]
-        for place in range(np.uintp(rows[at]), np.uintp(rows[at + 1])):
-            score += by_slot[slot_zero + np.uintp(ids[place])] * values[place]
-        one_float[0] = score
-        offer(one_bits[0], places[row], row, query, best, k)
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work: Any) -> None:  # pragma: no cover
     """Go through a part's blocks for all queries and keep the best.
 
     Args:
         part: ``Part``.
         batch: ``Batch``.
         best: ``best.Best``; what other parts have left there is built upon.
+        scratch: ``bounds.Scratch`` for ``GROUP`` members.
         places: (passages of the collection,) int64, from ``tie_order``.
         k: Passages wanted.
         prune: False: every passage gets all of its terms added; for tests and measurements.
@@ -180,21 +95,16 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
     starts, maxima, ids, values, ceilings = part.starts, part.maxima, part.ids, part.values, part.ceilings
     terms, slots, pointers, first_frequent, positions, weights, by_slot = batch
     floors, size, span = best.floors, part.block_passages, part.span_passages
-    queries = len(pointers) - 1
-    frequent = len(by_slot) // max(1, queries)
-    longest = 1
-    for query in range(queries):
-        longest = max(longest, pointers[query + 1] - pointers[query])
+    scores, bits, contributions, lines = scratch.scores, scratch.bits, scratch.contributions, scratch.lines
+    waiting, done = scratch.waiting, scratch.done
+    queries, longest = len(pointers) - 1, len(lines) // GROUP
     begins, ends = np.empty(len(terms), np.uintp), np.empty(len(terms), np.uintp)
     tops = np.empty(len(terms), np.float64)
-    # Of each member of the group: its query, the block's bound, how much bounds are widened, what a unit is, for which floor
-    # the sum that a passage needs was worked out, and the frequent terms of this block.
+    # Of each member of the group: its query, its bound of the block, how much bounds are widened, what a unit is, the sum
+    # that a passage needs and the floor that this was worked out for, how many of its frequent terms the block has.
     members, bounds, slacks = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
     units, needs, needs_for = np.empty(GROUP, np.float64), np.empty(GROUP, np.int64), np.empty(GROUP, np.uint32)
-    counts, contributions = np.empty(GROUP, np.int64), np.empty(GROUP * longest, np.float64)
-    lines, steps = np.empty(GROUP * longest, np.uintp), np.empty(GROUP * longest, np.uint16)
-    scores, sums, waiting = np.empty(GROUP * size, np.float32), np.empty(span, np.uint16), np.empty(span, np.int64)
-    bits, done = scores.view(np.uint32), np.empty(span, np.bool_)
+    counts = np.empty(GROUP, np.int64)
     one_bits = np.empty(1, np.uint32)
     one_float = one_bits.view(np.float32)
 
@@ -226,10 +136,10 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                 for entry in range(start, middle):
                     if entry + AHEAD < middle:
                         number = positions[entry + AHEAD]
-                        _fetch(ids, values, begins[number], ends[number])
+                        fetch(ids, values, begins[number], ends[number])
                     number = positions[entry]
                     weight = weights[entry]
-                    work[ENTRIES_ADDED] += ends[number] - begins[number]
+                    work[ENTRIES_ADDED] += np.int64(ends[number] - begins[number])
                     for place in range(begins[number], ends[number]):
                         scores[origin + np.uintp(ids[place])] += weight * values[place]
                 for entry in range(middle, stop):
@@ -238,65 +148,32 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                         at = member * longest + counts[member]
                         contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * span
                         counts[member] += 1
-            for span_low in range(low, high, span):
-                span_rows = min(span, high - span_low)
-                first_row, span_at = part.first_row + span_low, span_low // span * span * frequent
+            for first in range(low, high, span):
+                rows = min(span, high - first)
+                span_at = first * part.frequent  # spans are full, but for a part's last
                 for member in range(live):
                     query, base, count = members[member], member * longest, counts[member]
-                    origin = member * size + span_low - low
+                    origin = member * size + first - low
                     floor_bits = np.uint32(floors[query] >> np.uint64(32))
                     if count == 0:
-                        for tile in range(0, span_rows, TILE):
-                            if _reaching(bits, np.uintp(origin + tile), max(np.uint32(1), floor_bits)) > 0:
-                                for local in range(tile, min(tile + TILE, span_rows)):
-                                    row, score_bits = first_row + local, bits[np.uintp(origin + local)]
+                        for tile in range(0, rows, TILE):
+                            if any_reaches(bits, np.uintp(origin + tile), max(np.uint32(1), floor_bits)):
+                                for local in range(tile, min(tile + TILE, rows)):
+                                    row, score_bits = part.first_row + first + local, bits[np.uintp(origin + local)]
                                     if score_bits >= floor_bits:
                                         offer(score_bits, places[row], row, query, best, k)
                         continue
-                    slot_zero, first_entry, waits = np.uintp(query * frequent), span_low + block, 0
-                    seeded = prune and floor_bits == 0 and k < span_rows
+                    seeded = prune and floor_bits == 0 and k < rows
                     if seeded:
                         # Nothing is known of the k-th score yet. The k highest bounds come first: whoever else is to be
                         # scored has to reach the least of their scores. In these units no sum can end too early.
                         unit = bounds[member] / UNITS
-                        _set_steps(contributions, steps, base, count, unit)
-                        _bound_span(
-                            scores,
-                            origin,
-                            unit,
-                            ceilings,
-                            span_at,
-                            span_rows,
-                            lines,
-                            steps,
-                            base,
-                            count,
-                            2**16,
-                            sums,
-                            waiting,
-                        )
-                        least = np.partition(sums[:span_rows], span_rows - k)[span_rows - k]
-                        for local in range(span_rows):
-                            done[local] = sums[local] >= least
-                            if done[local]:
-                                waiting[waits] = local
-                                waits += 1
+                        set_steps(scratch, base, count, unit)
+                        bound_span(scratch, ceilings, origin, span_at, rows, base, count, unit, 2**16)
+                        waits = highest(scratch, rows, k)
+                        work[TILES_BOUNDED] += (rows + TILE - 1) // TILE
                         work[PASSAGES_FINISHED] += waits
-                        _finish(
-                            waiting,
-                            waits,
-                            first_entry,
-                            first_row,
-                            part,
-                            scores,
-                            origin,
-                            by_slot,
-                            slot_zero,
-                            places,
-                            query,
-                            best,
-                            k,
-                        )
+                        finish(scratch, waits, origin, part, first, by_slot, places, query, best, k)
                         floor_bits = np.uint32(floors[query] >> np.uint64(32))
                     if prune and floor_bits > 0:
                         if floor_bits != needs_for[member]:
@@ -304,29 +181,14 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                             floor = np.float64(one_float[0])
                             if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
                                 units[member] = max(floor, contributions[base : base + count].max()) / UNITS
-                                _set_steps(contributions, steps, base, count, units[member])
+                                set_steps(scratch, base, count, units[member])
                             needs[member] = np.int64(floor / (units[member] * slacks[member]))
-                        need, unit = needs[member], units[member]
-                        work[TILES_BOUNDED] += (span_rows + TILE - 1) // TILE
-                        waits = _bound_span(
-                            scores,
-                            origin,
-                            unit,
-                            ceilings,
-                            span_at,
-                            span_rows,
-                            lines,
-                            steps,
-                            base,
-                            count,
-                            need,
-                            sums,
-                            waiting,
-                        )
+                        unit, need = units[member], needs[member]
+                        work[TILES_BOUNDED] += (rows + TILE - 1) // TILE
+                        waits = bound_span(scratch, ceilings, origin, span_at, rows, base, count, unit, need)
                     else:
-                        waits = span_rows
-                        for local in range(span_rows):
-                            waiting[local] = local
+                        waits = rows
+                        waiting[:rows] = np.arange(rows)
                     if seeded:
                         kept = 0
                         for number in range(waits):
@@ -335,18 +197,4 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                                 kept += 1
                         waits = kept
                     work[PASSAGES_FINISHED] += waits
-                    _finish(
-                        waiting,
-                        waits,
-                        first_entry,
-                        first_row,
-                        part,
-                        scores,
-                        origin,
-                        by_slot,
-                        slot_zero,
-                        places,
-                        query,
-                        best,
-                        k,
-                    )
+                    finish(scratch, waits, origin, part, first, by_slot, places, query, best, k)
