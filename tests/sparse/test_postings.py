@@ -38,9 +38,9 @@ def decoded(postings, frequent, vocabulary):
         own = slice(postings.rows[row + block], postings.rows[row + block + 1])
         for slot, value in zip(postings.ids[own].tolist(), postings.values[own], strict=True):
             dense[row, frequent[slot]] = value
-        tile = postings.ceilings.reshape(-1, len(frequent), TILE)[row // TILE] if len(frequent) else None
+        span = postings.ceilings.reshape(-1, len(frequent), 64)[row // 64] if len(frequent) else None
         for slot, term in enumerate(frequent):
-            allowed[row, slot] = float(tile[slot, row % TILE]) / 255 * float(terms["maximum"][term])
+            allowed[row, slot] = float(span[slot, row % 64]) / 255 * float(terms["maximum"][term])
     return dense, allowed
 
 
@@ -76,7 +76,7 @@ def test_document_frequency_counts_passages():
     assert document_frequency(parts).tolist() == [3, 0, 1]
 
 
-@pytest.mark.parametrize("size", [0, 32, 100, 2**17])
-def test_blocks_are_whole_tiles_whose_passages_have_16_bit_numbers(size):
-    with pytest.raises(ValueError, match=f"a multiple of 64 up to 65536, got {size}"):
+@pytest.mark.parametrize("size", [-64, 0, 32, 100, 1024, 2**17])
+def test_blocks_are_whole_spans_whose_passages_have_16_bit_numbers(size):
+    with pytest.raises(ValueError, match=f"a multiple of 960 up to 65536, or of 64 up to 960, got {size}"):
         build_postings(SparseVectors.from_dense([[1.0]]), np.array([], np.int32), block_passages=size)

@@ -29,7 +29,7 @@ __all__ = ["PART_PASSAGES", "index_stage", "open_index", "part_passages", "prepa
 
 STAGE = "index"
 VERSION = 1
-PART_PASSAGES: Final = 131_072  # seconds of work, and no more than eight parts to open for a million passages
+PART_PASSAGES: Final = 16 * BLOCK_PASSAGES  # 122,880: seconds of work, and nine parts to open for a million passages
 
 
 def index_stage(

@@ -68,12 +68,12 @@ def _generate_prefetch(context: Any, builder: Any, signature: Any, arguments: An
 def _bound_tile(
     typing_context: Any,
     sums: Any,
+    sums_at: Any,
     scores: Any,
     at: Any,
     per_unit: Any,
     ceilings: Any,
     tile: Any,
-    tile_size: Any,
     lines: Any,
     weights: Any,
     first: Any,
@@ -83,18 +83,18 @@ def _bound_tile(
 
     .. math:: \text{sums}_i = \lfloor \text{scores}_i \cdot \text{per unit} \rfloor + 1 + \sum_j \text{weights}_j \, c_{ij}
 
-    The next tile's ceilings of the same terms are fetched meanwhile.
+    The ceilings of the tile after the next are fetched meanwhile.
 
     Args:
         typing_context: numba's.
-        sums: (64,) uint16, written to.
+        sums: uint16, the tile's 64 are written from ``sums_at`` on.
+        sums_at: Unsigned.
         scores: float32, what rare terms have added; the tile's begin at ``at``.
         at: Unsigned.
         per_unit: float32.
         ceilings: uint8; the tile's begin at ``tile``.
         tile: Unsigned.
-        tile_size: Unsigned, from one tile's ceilings to the next one's.
-        lines: Unsigned; where in the tile a term's 64 ceilings begin.
+        lines: Unsigned; where a term's ceilings begin, after ``tile``.
         weights: uint16, at most 257, so that a product has 16 bits.
         first: Of ``lines`` and ``weights``, unsigned.
         last: The one after the last, unsigned.
@@ -104,11 +104,11 @@ def _bound_tile(
     """
     signature = types.uint16(
         sums,
+        types.uintp,
         scores,
         types.uintp,
         types.float32,
         ceilings,
-        types.uintp,
         types.uintp,
         lines,
         weights,
@@ -122,8 +122,8 @@ def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     def data(number: int) -> Any:
         return context.make_array(signature.args[number])(context, builder, arguments[number]).data
 
-    sums, scores, ceilings, lines, weights = (data(number) for number in (0, 1, 4, 7, 8))
-    at, per_unit, tile, tile_size, first, last = (arguments[number] for number in (2, 3, 5, 6, 9, 10))
+    sums, scores, ceilings, lines, weights = (data(number) for number in (0, 2, 5, 7, 8))
+    sums_at, at, per_unit, tile, first, last = (arguments[number] for number in (1, 3, 4, 6, 9, 10))
     add = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_SUMS, [_SUMS, _SUMS]), f"llvm.uadd.sat.v{_LANES}i16"
     )
@@ -140,7 +140,7 @@ def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     with cgutils.for_range(builder, builder.sub(last, first), intp=first.type) as loop:
         place = builder.add(first, loop.index)
         line = builder.add(tile, builder.load(builder.gep(lines, [place])))
-        _fetch(builder, ceilings, builder.add(line, tile_size))
+        _fetch(builder, ceilings, builder.add(line, ir.Constant(line.type, 2 * TILE)))
         weight = _in_all_lanes(builder, builder.load(builder.gep(weights, [place])), _SUMS)
         for number, register in enumerate(registers):
             steps = builder.zext(builder.load(_lanes(builder, ceilings, line, number, _BYTES), align=1), _SUMS)
@@ -149,7 +149,7 @@ def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     best = ir.Constant(_SUMS, [0] * _LANES)
     for number, register in enumerate(registers):
         total = builder.load(register)
-        builder.store(total, _lanes(builder, sums, ir.Constant(at.type, 0), number, _SUMS), align=2)
+        builder.store(total, _lanes(builder, sums, sums_at, number, _SUMS), align=2)
         best = _larger(builder, best, total)
     half = _LANES // 2
     while half:

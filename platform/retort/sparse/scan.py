@@ -22,16 +22,14 @@ import numba
 import numpy as np
 
 from retort.sparse.best import cut_down, offer
-from retort.sparse.lanes import bound_tile, prefetch
+from retort.sparse.bounds import ROUNDING, any_reaches, bound_span, fetch, finish, highest, set_steps
 from retort.sparse.postings import TILE
 
-__all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
+__all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "GROUP", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
 
-GROUP: Final = 16  # queries whose scores of a block, 16 KB each, stand in the second cache together
+GROUP: Final = 8  # queries whose scores of a block, 32 KB each, stand in the second cache together
 UNITS: Final = 52_000  # of the k-th score in a bound: it may rise by a quarter before sums of 16 bits end
-ROUNDING: Final = 2.0**-22  # per addition, relative; one addition of float32 is wrong by 2**-24 at most
 AHEAD: Final = 3  # lists; two to four come out the same, one is too late
-LINE: Final = np.uintp(16)  # float32 values that are fetched together
 BLOCKS_SKIPPED, ENTRIES_ADDED, TILES_BOUNDED, PASSAGES_FINISHED = range(4)  # what ``work`` counts
 
 
@@ -47,6 +45,8 @@ class Part(NamedTuple):
     passages: int
     first_row: int
     block_passages: int
+    span_passages: int
+    frequent: int
     vocabulary_size: int
 
 
@@ -76,73 +76,40 @@ jit = numba.njit(cache=True, nogil=True)
 
 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
-def _fetch(ids: Any, values: Any, start: Any, end: Any) -> None:  # pragma: no cover - compiled
-    for place in range(start, end, LINE):
-        prefetch(values, place)
-    for place in range(start, end, 2 * LINE):
-        prefetch(ids, place)
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _reaching(bits: Any, origin: Any, least: Any) -> Any:  # pragma: no cover - compiled
-    count = 0
-    for local in range(TILE):
-        count += bits[origin + np.uintp(local)] >= least
-    return count
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def _set_units(
-    contributions: Any, steps: Any, start: Any, count: Any, floor: Any
-) -> Any:  # pragma: no cover - compiled
-    """Weights of ceilings in whole units, rounded up; returns what a unit is."""
-    most = floor
-    for entry in range(start, start + count):
-        most = max(most, contributions[entry])
-    unit = most / UNITS
-    for entry in range(start, start + count):
-        steps[entry] = np.uint16(np.ceil(contributions[entry] / (255.0 * unit)))
-    return unit
-
-
-@jit  # type: ignore[untyped-decorator,unused-ignore]
-def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work: Any) -> None:  # pragma: no cover
+def scan(
+    part: Any, batch: Any, best: Any, scratch: Any, places: Any, k: Any, prune: Any, work: Any
+) -> None:  # pragma: no cover - compiled
     """Go through a part's blocks for all queries and keep the best.
 
     Args:
         part: ``Part``.
         batch: ``Batch``.
         best: ``best.Best``; what other parts have left there is built upon.
+        scratch: ``bounds.Scratch`` for ``GROUP`` members.
         places: (passages of the collection,) int64, from ``tie_order``.
         k: Passages wanted.
         prune: False: every passage gets all of its terms added; for tests and measurements.
         work: (4,) int64, counts of blocks skipped, entries added, tiles bounded and passages finished, added to.
     """
     # Local names: an array taken from a tuple has its references counted, which is an atomic operation.
-    starts, maxima, rows, ids, values, ceilings = part[:6]
+    starts, maxima, ids, values, ceilings = part.starts, part.maxima, part.ids, part.values, part.ceilings
     terms, slots, pointers, first_frequent, positions, weights, by_slot = batch
-    floors, size = best.floors, part.block_passages
-    queries = len(pointers) - 1
-    frequent = len(by_slot) // max(1, queries)
-    longest = 1
-    for query in range(queries):
-        longest = max(longest, pointers[query + 1] - pointers[query])
+    floors, size, span = best.floors, part.block_passages, part.span_passages
+    scores, bits, contributions, lines = scratch.scores, scratch.bits, scratch.contributions, scratch.lines
+    waiting, done = scratch.waiting, scratch.done
+    queries, longest = len(pointers) - 1, len(lines) // GROUP
     begins, ends = np.empty(len(terms), np.uintp), np.empty(len(terms), np.uintp)
     tops = np.empty(len(terms), np.float64)
-    # Of each member of the group: its query, how much its bounds are widened, its unit, its frequent terms of this block.
-    members, slacks, units = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
-    counts, contributions = np.empty(GROUP, np.int64), np.empty(GROUP * longest, np.float64)
-    lines, steps = np.empty(GROUP * longest, np.uintp), np.empty(GROUP * longest, np.uint16)
-    scores, sums = np.empty(GROUP * size, np.float32), np.empty(TILE, np.uint16)
-    bits = scores.view(np.uint32)
-    waiting_member, waiting_local = np.empty(GROUP * TILE, np.int64), np.empty(GROUP * TILE, np.int64)
+    # Of each member of the group: its query, its bound of the block, how much bounds are widened, what a unit is, the sum
+    # that a passage needs and the floor that this was worked out for, how many of its frequent terms the block has.
+    members, bounds, slacks = np.empty(GROUP, np.int64), np.empty(GROUP, np.float64), np.empty(GROUP, np.float64)
+    units, needs, needs_for = np.empty(GROUP, np.float64), np.empty(GROUP, np.int64), np.empty(GROUP, np.uint32)
+    counts = np.empty(GROUP, np.int64)
     one_bits = np.empty(1, np.uint32)
     one_float = one_bits.view(np.float32)
-    tile_size = np.uintp(frequent * TILE)
 
     for block, low in enumerate(range(0, part.passages, size)):
-        block_rows = min(size, part.passages - low)
-        tiles = (block_rows + TILE - 1) // TILE
+        high = min(low + size, part.passages)
         first_term = block * (part.vocabulary_size + 1)
         for number in range(len(terms)):
             at = first_term + terms[number]
@@ -162,79 +129,72 @@ def scan(part: Any, batch: Any, best: Any, places: Any, k: Any, prune: Any, work
                     work[BLOCKS_SKIPPED] += 1
                     continue
                 member, live = live, live + 1
-                members[member], slacks[member], units[member], counts[member] = query, slack, 0.0, 0
+                members[member], bounds[member], slacks[member], counts[member] = query, bound, slack, 0
+                units[member], needs[member], needs_for[member] = 0.0, 0, 0
                 origin = np.uintp(member * size)
-                scores[origin : origin + np.uintp(tiles * TILE)] = 0
+                scores[origin : origin + np.uintp(size)] = 0
                 for entry in range(start, middle):
                     if entry + AHEAD < middle:
                         number = positions[entry + AHEAD]
-                        _fetch(ids, values, begins[number], ends[number])
+                        fetch(ids, values, begins[number], ends[number])
                     number = positions[entry]
                     weight = weights[entry]
-                    work[ENTRIES_ADDED] += ends[number] - begins[number]
+                    work[ENTRIES_ADDED] += np.int64(ends[number] - begins[number])
                     for place in range(begins[number], ends[number]):
                         scores[origin + np.uintp(ids[place])] += weight * values[place]
                 for entry in range(middle, stop):
                     number = positions[entry]
                     if tops[number] > 0:
                         at = member * longest + counts[member]
-                        contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * TILE
+                        contributions[at], lines[at] = weights[entry] * tops[number], slots[number] * span
                         counts[member] += 1
-            for tile in range(tiles):
-                first_local = low + tile * TILE
-                first_row = part.first_row + first_local
-                tile_rows = min(TILE, block_rows - tile * TILE)
-                waiting = 0
+            for first in range(low, high, span):
+                rows = min(span, high - first)
+                span_at = first * part.frequent  # spans are full, but for a part's last
                 for member in range(live):
                     query, base, count = members[member], member * longest, counts[member]
-                    origin = np.uintp(member * size + tile * TILE)
+                    origin = member * size + first - low
                     floor_bits = np.uint32(floors[query] >> np.uint64(32))
                     if count == 0:
-                        least = max(np.uint32(1), floor_bits)
-                        if _reaching(bits, origin, least) > 0:
-                            for local in range(tile_rows):
-                                score_bits = bits[origin + np.uintp(local)]
-                                if score_bits >= least:
-                                    row = first_row + local
-                                    offer(score_bits, places[row], row, query, best, k)
+                        for tile in range(0, rows, TILE):
+                            if any_reaches(bits, np.uintp(origin + tile), max(np.uint32(1), floor_bits)):
+                                for local in range(tile, min(tile + TILE, rows)):
+                                    row, score_bits = part.first_row + first + local, bits[np.uintp(origin + local)]
+                                    if score_bits >= floor_bits:
+                                        offer(score_bits, places[row], row, query, best, k)
                         continue
-                    need = np.int64(0)
+                    seeded = prune and floor_bits == 0 and k < rows
+                    if seeded:
+                        # Nothing is known of the k-th score yet. The k highest bounds come first: whoever else is to be
+                        # scored has to reach the least of their scores. In these units no sum can end too early.
+                        unit = bounds[member] / UNITS
+                        set_steps(scratch, base, count, unit)
+                        bound_span(scratch, ceilings, origin, span_at, rows, base, count, unit, 2**16)
+                        waits = highest(scratch, rows, k)
+                        work[TILES_BOUNDED] += (rows + TILE - 1) // TILE
+                        work[PASSAGES_FINISHED] += waits
+                        finish(scratch, waits, origin, part, first, by_slot, places, query, best, k)
+                        floor_bits = np.uint32(floors[query] >> np.uint64(32))
                     if prune and floor_bits > 0:
-                        one_bits[0] = floor_bits
-                        floor = np.float64(one_float[0])
-                        if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
-                            units[member] = _set_units(contributions, steps, base, count, floor)
-                        need = np.int64(floor / (units[member] * slacks[member]))
-                        work[TILES_BOUNDED] += 1
-                        highest = bound_tile(
-                            sums,
-                            scores,
-                            origin,
-                            np.float32((1.0 + ROUNDING) / units[member]),
-                            ceilings,
-                            np.uintp(first_local // TILE) * tile_size,
-                            tile_size,
-                            lines,
-                            steps,
-                            np.uintp(base),
-                            np.uintp(base + count),
-                        )
-                        if highest < need:
-                            continue
-                    for local in range(tile_rows):
-                        if need == 0 or sums[local] >= need:
-                            waiting_member[waiting], waiting_local[waiting] = member, local
-                            waiting += 1
-                            at = first_local + local + block
-                            _fetch(ids, values, np.uintp(rows[at]), np.uintp(rows[at + 1]))
-                            prefetch(places, np.uintp(first_row + local))
-                for number in range(waiting):
-                    member, local = waiting_member[number], waiting_local[number]
-                    query, at, row = members[member], first_local + local + block, first_row + local
-                    score = scores[np.uintp(member * size + tile * TILE + local)]
-                    slot_zero = np.uintp(query * frequent)
-                    for place in range(np.uintp(rows[at]), np.uintp(rows[at + 1])):
-                        score += by_slot[slot_zero + np.uintp(ids[place])] * values[place]
-                    one_float[0] = score
-                    offer(one_bits[0], places[row], row, query, best, k)
-                work[PASSAGES_FINISHED] += waiting
+                        if floor_bits != needs_for[member]:
+                            one_bits[0] = needs_for[member] = floor_bits
+                            floor = np.float64(one_float[0])
+                            if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
+                                units[member] = max(floor, contributions[base : base + count].max()) / UNITS
+                                set_steps(scratch, base, count, units[member])
+                            needs[member] = np.int64(floor / (units[member] * slacks[member]))
+                        unit, need = units[member], needs[member]
+                        work[TILES_BOUNDED] += (rows + TILE - 1) // TILE
+                        waits = bound_span(scratch, ceilings, origin, span_at, rows, base, count, unit, need)
+                    else:
+                        waits = rows
+                        waiting[:rows] = np.arange(rows)
+                    if seeded:
+                        kept = 0
+                        for number in range(waits):
+                            if not done[waiting[number]]:
+                                waiting[kept] = waiting[number]
+                                kept += 1
+                        waits = kept
+                    work[PASSAGES_FINISHED] += waits
+                    finish(scratch, waits, origin, part, first, by_slot, places, query, best, k)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from retort.sparse.best import Best, empty_best
+from retort.sparse.bounds import empty_scratch
 from retort.sparse.postings import (
     BLOCK_PASSAGES,
     FREQUENT_SHARE,
@@ -22,12 +23,13 @@ from retort.sparse.postings import (
     frequent_terms,
     read_only,
 )
-from retort.sparse.scan import Batch, Part, scan
+from retort.sparse.scan import GROUP, Batch, Part, scan
 from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
 
 __all__ = ["ExactIndex", "Ranking", "merge_rankings", "tie_order"]
 
-BATCH_QUERIES: Final = 128  # queries that a block is read for once; their k best are kept aside meanwhile
+BATCH_QUERIES: Final = 128  # that a block is read for once
+BATCH_CANDIDATES: Final = 2**22  # 16 bytes each, of all of a batch's queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class ExactIndex:
             raise ValueError(f"k must be positive, got {k}")
         if threads < 1:
             raise ValueError(f"threads must be positive, got {threads}")
-        size = max(1, min(BATCH_QUERIES, -(-len(queries) // threads)))
+        size = max(1, min(BATCH_QUERIES, BATCH_CANDIDATES // k, -(-len(queries) // threads)))
         batches = [range(low, min(low + size, len(queries))) for low in range(0, len(queries), size)]
         if threads == 1:
             found = [self.search_batch(queries, rows, k)[0] for rows in batches]
@@ -149,9 +151,29 @@ class ExactIndex:
         k = min(k, max(1, len(self.places)))
         best = empty_best(len(rows), k)
         work: Int64 = np.zeros(4, np.int64)
+        longest = int(np.diff(batch.pointers).max(initial=1))
         for first_row, part in self.parts:
-            scan(_arrays(part, first_row, self.vocabulary_size), batch, best, self.places, k, prune, work)
+            arrays = self._arrays(part, first_row)
+            scratch = empty_scratch(GROUP, arrays.block_passages, arrays.span_passages, longest)
+            scan(arrays, batch, best, scratch, self.places, k, prune, work)
         return [_ranking(best, number, k) for number in range(len(rows))], work
+
+    def _arrays(self, part: Postings, first_row: int) -> Part:
+        terms = read_only(part.terms)
+        return Part(
+            starts=terms["start"],
+            maxima=terms["maximum"],
+            rows=read_only(part.rows),
+            ids=read_only(part.ids),
+            values=read_only(part.values),
+            ceilings=read_only(part.ceilings),
+            passages=len(part),
+            first_row=first_row,
+            block_passages=part.block_passages,
+            span_passages=part.span_passages,
+            frequent=len(self._frequent),
+            vocabulary_size=self.vocabulary_size,
+        )
 
     def _batch(self, queries: SparseVectors, rows: range) -> Batch:
         chosen = queries.take(rows)
@@ -172,22 +194,6 @@ class ExactIndex:
             weights=chosen.values[order],
             by_slot=by_slot.reshape(-1),
         )
-
-
-def _arrays(part: Postings, first_row: int, vocabulary_size: int) -> Part:
-    terms = read_only(part.terms)
-    return Part(
-        starts=terms["start"],
-        maxima=terms["maximum"],
-        rows=read_only(part.rows),
-        ids=read_only(part.ids),
-        values=read_only(part.values),
-        ceilings=read_only(part.ceilings),
-        passages=len(part),
-        first_row=first_row,
-        block_passages=part.block_passages,
-        vocabulary_size=vocabulary_size,
-    )
 
 
 def _ranking(best: Best, number: int, k: int) -> Ranking:
