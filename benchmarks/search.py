@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from deployed import Lucene, Seismic
 from measuring import pin_one_thread, write_result
 
-from retort.sparse.postings import ARRAYS, BLOCK_PASSAGES, Postings, build_postings, document_frequency, frequent_terms
+from retort.sparse.postings import Postings, build_postings, document_frequency, frequent_terms
 from retort.sparse.search import ExactIndex
 from retort.sparse.vectors import SparseVectors
 
@@ -95,15 +95,11 @@ class Retort:
             indptr = vectors.indptr[low : low + PART_PASSAGES + 1]
             entries = slice(indptr[0], indptr[-1])
             rows = SparseVectors(indptr - indptr[0], vectors.indices[entries], vectors.values[entries], VOCABULARY)
-            postings = build_postings(rows, frequent)
-            for name in ARRAYS:
-                np.save(folder / f"part-{part:05d}.{name}.npy", getattr(postings, name))
+            np.save(folder / f"part-{part:05d}.npy", build_postings(rows, frequent).memory)
 
     def open(self, folder: Path) -> None:
-        parts = []
-        for number in range(len(list(folder.glob("*.terms.npy")))):
-            arrays = [np.load(folder / f"part-{number:05d}.{name}.npy", mmap_mode="r") for name in ARRAYS]
-            parts.append((number * PART_PASSAGES, Postings(*arrays, BLOCK_PASSAGES)))
+        files = sorted(folder.glob("part-*.npy"))
+        parts = [(n * PART_PASSAGES, Postings.of(np.load(file, mmap_mode="r"))) for n, file in enumerate(files)]
         places, frequent = np.load(folder / "places.npy", mmap_mode="r"), np.load(folder / "frequent.npy")
         self.index = ExactIndex(parts, places, frequent=frequent, vocabulary_size=VOCABULARY)
 

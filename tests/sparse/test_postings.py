@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.postings import TILE, build_postings, document_frequency, frequent_terms
+from retort.sparse.postings import TILE, Postings, build_postings, document_frequency, frequent_terms
 from retort.sparse.vectors import SparseVectors
 
 
@@ -13,7 +13,7 @@ def test_postings_by_hand():
     vectors = SparseVectors.from_dense([[1, 0, 2], [0, 3, 4], [5, 0, 0]])
     postings = build_postings(vectors, np.array([2], np.int32), block_passages=64)
 
-    assert len(postings) == 3
+    assert postings.passages == 3
     # Lists of terms 0 and 1; term 2 is frequent, so that passages 0 and 1 have a row of one entry each.
     assert postings.terms["start"].tolist() == [0, 2, 3, 3]
     assert postings.terms["maximum"].tolist() == [5, 3, 4, 0]
@@ -25,7 +25,7 @@ def test_postings_by_hand():
 
 def decoded(postings, frequent, vocabulary):
     """(N, V) values, and (N, F) what the ceilings allow."""
-    passages, size = len(postings), postings.block_passages
+    passages, size = postings.passages, postings.block_passages
     dense, allowed = np.zeros((passages, vocabulary)), np.zeros((passages, len(frequent)))
     for row in range(passages):
         block, local = divmod(row, size)
@@ -55,7 +55,11 @@ def test_every_entry_is_in_one_list_or_row_and_ceilings_are_above_it(seed, passa
     postings = build_postings(vectors, frequent, block_passages=64)
     found, allowed = decoded(postings, frequent, 6)
 
-    assert len(postings) == passages
+    assert postings.passages == passages
+    again = Postings.of(postings.memory.copy())
+    assert all(
+        np.array_equal(getattr(again, name), getattr(postings, name)) for name in ("terms", "rows", "ids", "values")
+    )
     np.testing.assert_array_equal(found, dense)
     assert (allowed >= found[:, frequent] * (1 - 1e-9)).all()
     # A ceiling is at most one step of 255 above its value.

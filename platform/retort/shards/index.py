@@ -1,6 +1,6 @@
 """Stage: sparse vectors -> the blocked inverted index that every search of the collection reads, memory-mapped.
 
-``indexes/<encoder>-<fingerprint>/`` holds five arrays per part (``sparse/postings.py``), the collection's frequent terms and
+``indexes/<encoder>-<fingerprint>/`` holds one file per part (``sparse/postings.py``), the collection's frequent terms and
 the order of ties. Parts are built on Ray Data; one that an interrupted run had finished is kept. A part in the making takes
 about 16 bytes an entry, 400 MB where passages have 200; nothing holds the whole index in memory.
 """
@@ -15,7 +15,6 @@ from retort.progress import Progress
 from retort.shards.reader import open_vectors
 from retort.shards.session import map_units
 from retort.sparse.postings import (
-    ARRAYS,
     BLOCK_PASSAGES,
     FREQUENT_SHARE,
     Postings,
@@ -88,7 +87,7 @@ def prepare_index(
 
         def finished(row: dict[str, Any]) -> None:
             nonlocal done
-            writer.add(*(FileEntry(**entry) for entry in json.loads(row["entries"])))
+            writer.add(FileEntry(**json.loads(row["entry"])))
             done += 1
             progress(STAGE, done, len(units))
 
@@ -115,12 +114,12 @@ def prepare_index(
     return folder
 
 
-def _part_file(part: int, name: str) -> str:
-    return f"part-{part:05d}.{name}.npy"
+def _part_file(part: int) -> str:
+    return f"part-{part:05d}.npy"
 
 
 class _BuildPart:
-    """One process: sorts a part's vectors into blocks and writes them; the array written last says that it is complete."""
+    """One process: sorts a part's vectors into blocks and writes them."""
 
     def __init__(
         self, url: str, folder: str, vectors: str, frequent: list[int], part_passages: int, block_passages: int
@@ -133,14 +132,14 @@ class _BuildPart:
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         part, first = int(unit["part"]), int(unit["first_row"])
-        files = {name: _part_file(part, name) for name in ARRAYS}
-        if self.folder.exists(files[ARRAYS[-1]]):
-            entries = [self.folder.entry(file) for file in files.values()]
+        file = _part_file(part)
+        if self.folder.exists(file):
+            entry = self.folder.entry(file)
         else:
             vectors = self.vectors.between(first, min(first + self.part_passages, len(self.vectors)))
             postings = build_postings(vectors, self.frequent, block_passages=self.block_passages)
-            entries = [self.folder.write_array(file, getattr(postings, name)) for name, file in files.items()]
-        return {"part": part, "entries": json.dumps([asdict(replace(entry, rows=None)) for entry in entries])}
+            entry = replace(self.folder.write_array(file, postings.memory), rows=None)
+        return {"part": part, "entry": json.dumps(asdict(entry))}
 
 
 def part_passages(folder: Folder) -> list[int]:
@@ -154,12 +153,8 @@ def open_index(folder: Folder, *, parts: range | None = None) -> ExactIndex:
     """Open a finished index, or some of its parts by number; its arrays are mapped, and none of them is read."""
     record = folder.require("index the collection first: retort prepare --help")
     size = int(record.config["part_passages"])
-    block_passages = int(record.config["block_passages"])
     numbers = range(int(record.counts["parts"])) if parts is None else parts
-    opened = []
-    for part in numbers:
-        arrays: dict[str, Any] = {name: folder.read_array(_part_file(part, name)) for name in ARRAYS}
-        opened.append((part * size, Postings(**arrays, block_passages=block_passages)))
+    opened = [(part * size, Postings.of(folder.read_array(_part_file(part)))) for part in numbers]
     return ExactIndex(
         opened,
         folder.read_array("places.npy"),

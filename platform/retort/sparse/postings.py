@@ -6,13 +6,13 @@ other forms: its values stand in the passage's own row, from which a passage tha
 byte per passage, its ceiling, says how much of the block's largest value it has at most. Ceilings are added up 16 passages
 at a time (``scan.py``).
 
-All arrays can be memory-mapped: opening an index reads none of them.
+A part is one array of bytes, so that opening it maps one file and reads the first 64 of them, however large it is.
 
 Shapes: N passages of the part, B passages of a block, G = ceil(N / B) blocks, V vocabulary entries, F frequent terms,
 Z entries, P = ceil(N / S) spans of S = min(B, 960) passages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,8 +23,8 @@ import numpy.typing as npt
 from retort.sparse.vectors import Float32, Int32, Int64, SparseVectors
 
 __all__ = [
-    "ARRAYS",
     "BLOCK_PASSAGES",
+    "SPAN",
     "TILE",
     "Postings",
     "build_postings",
@@ -32,6 +32,8 @@ __all__ = [
     "frequent_terms",
     "read_only",
 ]
+
+Bytes = npt.NDArray[np.uint8]
 
 TILE: Final = 64  # passages whose ceilings are added up together: four registers of 16 sums
 # Passages whose ceilings of one term stand together: long enough for the processor to read ahead. An odd number of cache
@@ -42,7 +44,8 @@ FREQUENT_SHARE: Final = 1 / 10  # a ceiling costs a byte of every passage, and a
 FREQUENT_AT_MOST: Final = 4096  # ceilings take no more than 4 KB a passage, however dense the vectors are
 
 TERM = np.dtype([("start", "<u4"), ("maximum", "<f4")])
-ARRAYS: Final = ("terms", "rows", "ids", "values", "ceilings")
+ALIGNMENT: Final = 64  # bytes, a line of the cache
+COUNTS: Final = ("passages", "block_passages", "span_passages", "vocabulary_size", "frequent", "entries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +53,56 @@ class Postings:
     """One part's blocks, one after the other.
 
     Attributes:
+        memory: All of it, uint8: the numbers ``COUNTS``, int64, then the arrays below, each aligned to 64 bytes.
         terms: (G * (V + 1),) where each block's list of each term begins in ``ids`` and ``values``, and the term's largest
             value in the block; entry V is where the lists end. The list of a frequent term is empty.
         rows: (N + G,) uint32, where each passage's row of frequent terms begins; each block has one more entry, the end.
         ids: (Z,) uint16: of a list, passages within the block, ascending; of a row, numbers of frequent terms, ascending.
         values: (Z,) float32.
         ceilings: (P * F * S,) uint8, span by span and in it term by term: 255ths of the block's maximum, rounded up.
+        passages: N.
         block_passages: B.
+        span_passages: S.
     """
 
+    memory: Bytes
     terms: npt.NDArray[np.void]
     rows: npt.NDArray[np.uint32]
     ids: npt.NDArray[np.uint16]
     values: Float32
-    ceilings: npt.NDArray[np.uint8]
+    ceilings: Bytes
+    passages: int
     block_passages: int
+    span_passages: int
 
-    @property
-    def span_passages(self) -> int:
-        """S."""
-        return min(self.block_passages, SPAN)
+    @classmethod
+    def of(cls, memory: Bytes) -> "Postings":
+        """The arrays that stand in a part's bytes, as views of them."""
+        numbers = memory[: 8 * len(COUNTS)].view(np.int64).tolist()
+        counts = dict(zip(COUNTS, numbers, strict=True))
+        arrays: dict[str, Any] = {}
+        for name, (dtype, start, end) in _layout(counts).items():
+            arrays[name] = memory[start:end].view(dtype)
+        sizes = {name: counts[name] for name in ("passages", "block_passages", "span_passages")}
+        return cls(memory, **arrays, **sizes)
 
-    def __len__(self) -> int:
-        # N + ceil(N / B) entries, so that each full block has B + 1.
-        blocks = -(-len(self.rows) // (self.block_passages + 1))
-        return len(self.rows) - blocks
+
+def _layout(counts: Mapping[str, int]) -> dict[str, tuple[np.dtype[Any], int, int]]:
+    blocks = -(-counts["passages"] // counts["block_passages"])
+    spans = -(-counts["passages"] // counts["span_passages"])
+    sizes: dict[str, tuple[npt.DTypeLike, int]] = {
+        "terms": (TERM, blocks * (counts["vocabulary_size"] + 1)),
+        "rows": (np.uint32, counts["passages"] + blocks),
+        "ids": (np.uint16, counts["entries"]),
+        "values": (np.float32, counts["entries"]),
+        "ceilings": (np.uint8, spans * counts["frequent"] * counts["span_passages"]),
+    }
+    places, at = {}, ALIGNMENT
+    for name, (kind, length) in sizes.items():
+        dtype = np.dtype(kind)
+        places[name] = (dtype, at, at + length * dtype.itemsize)
+        at = -(-places[name][2] // ALIGNMENT) * ALIGNMENT
+    return places
 
 
 def document_frequency(parts: Sequence[SparseVectors]) -> Int64:
@@ -110,31 +138,35 @@ def build_postings(vectors: SparseVectors, frequent: Int32, *, block_passages: i
         raise ValueError(
             f"a part of the index holds less than 2**32 entries, got {vectors.entries}: make smaller parts"
         )
-    passages, vocabulary = len(vectors), vectors.vocabulary_size
-    span = min(block_passages, SPAN)
-    blocks, spans = -(-passages // block_passages), -(-passages // span)
-    slots = np.full(vocabulary, -1, dtype=np.int32)
+    counts = {
+        "passages": len(vectors),
+        "block_passages": block_passages,
+        "span_passages": min(block_passages, SPAN),
+        "vocabulary_size": vectors.vocabulary_size,
+        "frequent": len(frequent),
+        "entries": vectors.entries,
+    }
+    memory: Bytes = np.zeros(max(end for _, _, end in _layout(counts).values()), dtype=np.uint8)
+    memory[: 8 * len(COUNTS)].view(np.int64)[:] = [counts[name] for name in COUNTS]
+    postings = Postings.of(memory)
+    slots = np.full(vectors.vocabulary_size, -1, dtype=np.int32)
     slots[frequent] = np.arange(len(frequent), dtype=np.int32)
-    terms = np.zeros(blocks * (vocabulary + 1), dtype=TERM)
-    rows = np.zeros(passages + blocks, dtype=np.uint32)
-    ids = np.empty(vectors.entries, dtype=np.uint16)
-    values = np.empty(vectors.entries, dtype=np.float32)
-    ceilings = np.zeros(spans * len(frequent) * span, dtype=np.uint8)
-    source = read_only(vectors.indptr), read_only(vectors.indices), read_only(vectors.values)
     _fill(
-        *source,
+        read_only(vectors.indptr),
+        read_only(vectors.indices),
+        read_only(vectors.values),
         slots,
         len(frequent),
         block_passages,
-        span,
-        terms["start"],
-        terms["maximum"],
-        rows,
-        ids,
-        values,
-        ceilings,
+        postings.span_passages,
+        postings.terms["start"],
+        postings.terms["maximum"],
+        postings.rows,
+        postings.ids,
+        postings.values,
+        postings.ceilings,
     )
-    return Postings(terms, rows, ids, values, ceilings, block_passages)
+    return postings
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -167,7 +167,7 @@ class ExactIndex:
             ids=read_only(part.ids),
             values=read_only(part.values),
             ceilings=read_only(part.ceilings),
-            passages=len(part),
+            passages=part.passages,
             first_row=first_row,
             block_passages=part.block_passages,
             span_passages=part.span_passages,
