@@ -343,6 +343,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in args.engines:
         if importlib.util.find_spec(ENGINES[name].package) is None:
             print(f"{name} is left out: {ENGINES[name].package} is not installed")
+        elif not hasattr(ENGINES[name], "search"):
+            print(f"{name} is left out: nobody has written it yet")
         else:
             engines.append(name)
     lines = []
