@@ -155,7 +155,7 @@ def test_a_failing_trial_is_told_of_and_does_not_end_the_sweep(prepared_copy, sm
     assert [
         line
         for line in done.err.splitlines()
-        if not re.match(r"(vectors|rankings synthetic|training|sweep|evaluation): ", line)
+        if not re.match(r"(vectors|index|rankings synthetic|training|sweep|evaluation): ", line)
     ] == []
     shown = retort("front", "smoke", "-w", prepared_copy)
     assert shown.code == 0 and failed[0]["trial"] in shown.out
