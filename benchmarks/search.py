@@ -308,7 +308,7 @@ def _table(lines: list[dict[str, Any]], terms: int) -> dict[str, Any]:
         if line["terms"] == terms:
             spread = f"{line['median_ms']:.2f} ({line['least_ms']:.2f}-{line['greatest_ms']:.2f})"
             costs = [
-                f"{line['build_s']:.1f}",
+                "not built" if line["build_s"] is None else f"{line['build_s']:.1f}",
                 f"{line['open_ms']:.1f}",
                 f"{line['disk_mib']:.0f}",
                 f"{line['peak_mib']:.0f}",
