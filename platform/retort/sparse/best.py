@@ -43,6 +43,15 @@ def empty_best(queries: int, k: int) -> Best:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _least(keys: Any, k: Any) -> Any:  # pragma: no cover - compiled
+    """The least of the first k."""
+    least = keys[0]
+    for number in range(k):
+        least = min(least, keys[number])
+    return least
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _select(keys: Any, rows: Any, k: Any) -> Any:  # pragma: no cover - compiled
     """Quickselect: the k largest keys come first; returns the least of them."""
     low, high = 0, len(keys) - 1
@@ -65,7 +74,7 @@ def _select(keys: Any, rows: Any, k: Any) -> Any:  # pragma: no cover - compiled
             low = left
         else:
             break
-    return keys[:k].min()
+    return _least(keys, k)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -96,7 +105,7 @@ def offer(score_bits: Any, place: Any, row: Any, query: Any, best: Any, k: Any) 
     best.rows[query, size] = row
     size += 1
     if size == k and best.floors[query] == 0:
-        best.floors[query] = best.keys[query, :k].min()
+        best.floors[query] = _least(best.keys[query], k)
     best.sizes[query] = size
     if size == best.keys.shape[1]:
         cut_down(query, best, k)

@@ -94,8 +94,9 @@ def any_reaches(bits: Any, origin: Any, least: Any) -> Any:  # pragma: no cover 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
 def set_steps(scratch: Any, start: Any, count: Any, unit: Any) -> None:  # pragma: no cover - compiled
     """Weigh ceilings in whole units, rounded up."""
+    contributions, steps = scratch.contributions, scratch.steps
     for entry in range(start, start + count):
-        scratch.steps[entry] = np.uint16(np.ceil(scratch.contributions[entry] / (255.0 * unit)))
+        steps[entry] = np.uint16(np.ceil(contributions[entry] / (255.0 * unit)))
 
 
 @jit  # type: ignore[untyped-decorator,unused-ignore]
@@ -119,10 +120,22 @@ def bound_span(
 @jit  # type: ignore[untyped-decorator,unused-ignore]
 def highest(scratch: Any, span_rows: Any, k: Any) -> Any:  # pragma: no cover - compiled
     """Let the k highest of a span's bounds wait, and whoever ties with them; returns how many they are."""
-    least = np.partition(scratch.sums[:span_rows], span_rows - k)[span_rows - k]
+    # The k-th highest, by its upper byte and then by its lower one: numba takes ten seconds to compile np.partition.
+    sums, least = scratch.sums, 0
+    missing = k
+    for shift in (8, 0):
+        histogram = np.zeros(256, np.int64)
+        for local in range(span_rows):
+            if sums[local] >> (shift + 8) == least >> 8:
+                histogram[(sums[local] >> shift) & 255] += 1
+        digit = 255
+        while histogram[digit] < missing:
+            missing -= histogram[digit]
+            digit -= 1
+        least = digit << 8 if shift else least + digit
     waits = 0
     for local in range(span_rows):
-        scratch.done[local] = scratch.sums[local] >= least
+        scratch.done[local] = sums[local] >= least
         if scratch.done[local]:
             scratch.waiting[waits] = local
             waits += 1

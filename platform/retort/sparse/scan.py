@@ -132,7 +132,8 @@ def scan(
                 members[member], bounds[member], slacks[member], counts[member] = query, bound, slack, 0
                 units[member], needs[member], needs_for[member] = 0.0, 0, 0
                 origin = np.uintp(member * size)
-                scores[origin : origin + np.uintp(size)] = 0
+                for place in range(origin, origin + np.uintp(size)):
+                    scores[place] = 0
                 for entry in range(start, middle):
                     if entry + AHEAD < middle:
                         number = positions[entry + AHEAD]
@@ -180,7 +181,10 @@ def scan(
                             one_bits[0] = needs_for[member] = floor_bits
                             floor = np.float64(one_float[0])
                             if units[member] == 0 or floor / (units[member] * slacks[member]) >= 2**16:
-                                units[member] = max(floor, contributions[base : base + count].max()) / UNITS
+                                most = floor
+                                for entry in range(base, base + count):
+                                    most = max(most, contributions[entry])
+                                units[member] = most / UNITS
                                 set_steps(scratch, base, count, units[member])
                             needs[member] = np.int64(floor / (units[member] * slacks[member]))
                         unit, need = units[member], needs[member]
@@ -188,7 +192,8 @@ def scan(
                         waits = bound_span(scratch, ceilings, origin, span_at, rows, base, count, unit, need)
                     else:
                         waits = rows
-                        waiting[:rows] = np.arange(rows)
+                        for local in range(rows):
+                            waiting[local] = local
                     if seeded:
                         kept = 0
                         for number in range(waits):
