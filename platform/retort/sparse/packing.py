@@ -38,7 +38,9 @@ def pack(sequences: Sequence[Int32]) -> tuple[Tensor, tuple[int, ...]]:
 @lru_cache(maxsize=16)
 def _say_padded(model_type: str) -> None:
     logger.warning(
-        "a %s body is run on padded batches, which is slower; unpadded are: %s", model_type, ", ".join(PACKED_BODIES)
+        "bodies of type %s are run on padded batches, which is slower; unpadded are: %s",
+        model_type,
+        ", ".join(PACKED_BODIES),
     )
 
 
