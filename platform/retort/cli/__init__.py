@@ -1,0 +1,51 @@
+"""``retort``: the command line. Parse, load, call, print; everything slow is imported by the command that needs it.
+
+Exit codes: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from retort.cli import corpora, experiments, reports
+from retort.errors import InputError, RetortError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs.",
+)
+app.add_typer(corpora.imports, name="import")
+app.add_typer(corpora.rewrites, name="rewrites")
+app.add_typer(corpora.show, name="show")
+experiments.register(app)
+reports.register(app)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        result = app(args=None if argv is None else list(argv), standalone_mode=False, prog_name="retort")
+    except typer.TyperException as error:
+        # typer carries a click of its own, whose errors are no click.ClickException. Without a command it is the help.
+        text = error.format_message()
+        sys.stderr.write(f"{text}\n" if "\n" in text else f"error: {text} See --help.\n")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; what was finished is kept\n")
+        return 130
+    except InputError as error:
+        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+        return 2
+    except RetortError as error:
+        sys.stderr.write(f"failed: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"failed: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
+        return 1
+    return result if isinstance(result, int) else 0

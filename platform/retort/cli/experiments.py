@@ -1,0 +1,162 @@
+"""``retort prepare``, ``distill``, ``evaluate`` and ``sweep``: from an experiment to measured students."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retort.cli.reports import tell_sweep
+from retort.cli.shared import (
+    JsonOption,
+    Overrides,
+    WorkspaceOption,
+    open_tracker,
+    open_workspace,
+    print_json,
+    program,
+    say,
+    terminal_progress,
+)
+from retort.errors import InputError
+
+__all__ = ["register"]
+
+
+def prepare(
+    experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
+    workspace: WorkspaceOption,
+    overrides: Overrides = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the stages that an experiment trains from: vectors, their index, teacher rankings, training shards.
+
+    Example: retort prepare experiment.yaml --workspace w encoder.model=minilm
+    """
+    from retort.config import load_experiment
+    from retort.shards.prepare import prepare as run
+
+    config = load_experiment(experiment, overrides or ())
+    place = open_workspace(workspace)
+    with terminal_progress() as progress:
+        done = run(place, config, progress)
+    folders = [done.vectors, done.index, *done.rankings.values(), done.training]
+    if as_json:
+        records = {folder.name: folder.require("it was just prepared") for folder in folders}
+        print_json({name: {"fingerprint": r.fingerprint, "counts": r.counts} for name, r in records.items()})
+        return
+    for folder in folders:
+        record = folder.require("it was just prepared")
+        say(f"{folder.name}: {', '.join(f'{key} {value}' for key, value in record.counts.items())}")
+
+
+def distill(
+    experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
+    workspace: WorkspaceOption,
+    overrides: Overrides = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Distil a student, running the stages that are missing; the same experiment again is the same run.
+
+    Example: retort distill experiment.yaml --workspace w objective.contrastive_weight=0.1 training.seed=1
+    """
+    from retort.config import load_experiment
+
+    config = load_experiment(experiment, overrides or ())
+    place = open_workspace(workspace)
+    from retort.distill.trainer import check_distillation, distil
+    from retort.sweep.tracked import log_missing
+
+    check_distillation(place, config)
+    tracker = open_tracker(place)  # before the work, so that a tracker that cannot be reached is told of first
+    with terminal_progress() as progress:
+        done = distil(place, config, progress=progress)
+        log_missing(tracker, place, done.run)
+    if as_json:
+        print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})
+        return
+    counts = done.record.counts
+    last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
+    say(f"{done.run}{' (there already)' if done.reused else ''}")
+    say(f"  {counts['steps']} steps in {counts['training_seconds']:.0f} s on {counts['device']}; last step: {last}")
+    say(f"  evaluate it: {program()} evaluate {done.run} --split dev --workspace {workspace}")
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run, or baseline:context, baseline:last, baseline:rewrite:TEACHER.")],
+    workspace: WorkspaceOption,
+    split: Annotated[str, typer.Option(help="A split, or 'validate': what the experiment holds out of training.")],
+    overrides: Overrides = None,
+    engine: Annotated[str, typer.Option(help="exact")] = "exact",
+    experiment: Annotated[
+        Path | None, typer.Option(help="Of a baseline; by default the latest that was prepared.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a run or a baseline: R@100, R@10, RR, nDCG@3, FLOPS and L0, all of it by turn number too.
+
+    Example: retort evaluate baseline:last --split dev --workspace w
+    """
+    from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
+
+    place = open_workspace(workspace)
+    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run
+    from retort.retrieval.latest import latest_experiment
+    from retort.retrieval.students import find_run
+
+    with terminal_progress() as progress:
+        if run.startswith("baseline:"):
+            words = [*(overrides or ()), f"evaluation.engine={engine}"]
+            config = load_experiment(experiment, words) if experiment else latest_experiment(place, words)
+            done = evaluate_baseline(place, run, config, split=split, progress=progress)
+        else:
+            # As deep as its experiment says, like the baselines beside it.
+            own = find_run(place, run).read_json("experiment.json")["evaluation"] | {"engine": engine}
+            data = with_overrides({"evaluation": own}, parse_overrides(overrides or ()))
+            settings = validated(EvaluationConfig, data.pop("evaluation"), source="command line")
+            if data:
+                raise InputError(
+                    f"a run is evaluated as it was trained; only evaluation.* can be set, not {list(data)}"
+                )
+            done = evaluate_run(place, run, split=split, settings=settings, progress=progress)
+    if as_json:
+        print_json({"run": run, "split": split, "folder": done.folder.url(), **done.measures})
+        return
+    from retort.report.measures import measures_table
+    from retort.terminal import table_console
+
+    table_console().print(measures_table(run, split, done.measures))
+    say(f"run and per-turn measures: {done.folder.url()}")
+
+
+def sweep(
+    space: Annotated[Path, typer.Argument(help="The search space's YAML.")],
+    workspace: WorkspaceOption,
+    overrides: Overrides = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many; by default what the space says.")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Search a space against two objectives and print its Pareto front.
+
+    Example: retort sweep search_spaces/pareto.yaml --workspace w --trials 8
+    """
+    from retort.sweep.space import load_space
+
+    # Mistakes are told of before Ray and torch are imported, which takes seconds.
+    loaded = load_space(space, overrides or (), trials=trials)
+    place = open_workspace(workspace)
+    from retort.sweep.tracked import TrackedSweep
+    from retort.sweep.tuner import run_sweep
+
+    listener = TrackedSweep(lambda: open_tracker(place), place)
+    with terminal_progress() as progress, listener:
+        done = run_sweep(place, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)
+    tell_sweep(done, workspace, as_json)
+    return 1 if done.failed else 0
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    for command in (prepare, distill, evaluate, sweep):
+        app.command()(command)

@@ -1,0 +1,77 @@
+"""What the commands have in common: their options, and how they open, tell and print."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from retort.storage import Workspace
+    from retort.terminal import TerminalProgress
+    from retort.tracking import MlflowTracker
+
+__all__ = [
+    "JsonOption",
+    "Overrides",
+    "WorkspaceOption",
+    "open_tracker",
+    "open_workspace",
+    "print_json",
+    "program",
+    "say",
+    "terminal_progress",
+]
+
+WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder or URL (s3://...) of the workspace.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
+]
+
+
+@contextmanager
+def terminal_progress() -> Iterator["TerminalProgress"]:
+    """Progress on standard error, for as long as the block runs."""
+    from retort.terminal import TerminalProgress
+
+    with TerminalProgress() as progress:
+        yield progress
+
+
+def open_workspace(url: str, *, create: bool = False) -> "Workspace":
+    """The workspace that an option names."""
+    from retort.storage import Workspace
+
+    return Workspace(url, create=create)
+
+
+def open_tracker(workspace: "Workspace", experiment: str = "retort") -> "MlflowTracker":
+    """MLflow: the server that the environment names, or the workspace's own store."""
+    from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri
+
+    uri = default_tracking_uri(workspace)
+    return MlflowTracker(uri, experiment, default_artifact_root(workspace, uri))
+
+
+def program() -> str:
+    """How the program is called here: by its path where it is not on the PATH, as after ``make sweep`` alone."""
+    called = Path(sys.argv[0])
+    if shutil.which("retort") is not None or called.name != "retort":
+        return "retort"
+    return str(called)
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    from retort.terminal import print_json as write
+
+    write(document)
+
+
+def say(text: str) -> None:
+    """A line on standard output."""
+    sys.stdout.write(text + "\n")
