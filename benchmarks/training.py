@@ -49,7 +49,7 @@ class OwnSteps:
         import torch
         from conversations import conversations, experiment
 
-        from retort.distill.step import epoch_batches
+        from retort.distill.batches import epoch_batches
         from retort.progress import silent
         from retort.shards.prepare import prepare
         from retort.shards.reader import Collection, TrainingTurns

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.distill.step import build_batch, epoch_batches
+from retort.distill.batches import epoch_batches
+from retort.distill.step import build_batch
 from retort.shards.reader import Collection, TrainingTurns
 from retort.storage import Workspace
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from retort.config import experiment_from, with_overrides
+from retort.distill.trainer import untrained_student
 from retort.distill.worker import Curves, train
 from retort.errors import ConfigError, RunError
 from retort.progress import silent
+from retort.shards.index import open_index
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.encoder import initial_student
 from retort.storage import Workspace
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "distill.json"
@@ -36,11 +37,17 @@ def trained(prepared_path, experiment, one_thread):
         overrides = {key.replace("__", "."): value for key, value in changes.items() if "__" in key}
         arguments = {key: value for key, value in changes.items() if "__" not in key}
         config = experiment_from(with_overrides(experiment.model_dump(mode="json"), overrides))
-        own = student if student is not None else initial_student(config.encoder, collection.tokenizer)
+        own = student if student is not None else untrained_student(config, collection)
         curves = train(config, turns, collection, own, device=torch.device("cpu"), progress=progress, **arguments)
         return curves, own, config
 
     return call
+
+
+@pytest.fixture(scope="module")
+def index(prepared_path):
+    (folder,) = Workspace(prepared_path).stages("indexes")
+    return open_index(folder)
 
 
 def weights(student):
@@ -97,6 +104,63 @@ def test_accumulation_changes_nothing(trained, penalty):
             torch.testing.assert_close(
                 found[name], value, rtol=1e-4, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
             )
+
+
+OBJECTIVES = {
+    "margins": {"objective__divergence": "margin_mse", "objective__contrastive_weight": 0.1},
+    "representation": {"objective__divergence": "none", "objective__representation_weight": 0.1},
+    "scheduled": {"objective__contrastive_weight": 0.5, "objective__contrastive_schedule": "linear"},
+    "uncertainty": {"objective__contrastive_weight": 0.5, "objective__weighting": "uncertainty"},
+    "gradient norm": {"objective__contrastive_weight": 0.5, "objective__weighting": "gradient_norm"},
+    "deeper turns pay more": {
+        "regularization__query": "flops",
+        "regularization__query_weight": 0.05,
+        "regularization__turn_exponent": 1.0,
+    },
+    "anti-zero": {"regularization__anti_zero_weight": 0.5},
+    "budget": {
+        "regularization__query": "expected_flops",
+        "regularization__query_weight": 0.05,
+        "regularization__flops_budget": 1.0,
+    },
+    "limits": {"regularization__max_terms": 6, "regularization__threshold": 0.1},
+    "proportional": {"sampling__strategy": "proportional", "sampling__normalizer": "full"},
+    "in batch": {"sampling__strategy": "in_batch", "objective__positive_weight": "balanced"},
+    "student": {"sampling__strategy": "student", "sampling__window": [0, 40], "sampling__refresh_steps": 4},
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_accumulation_and_resuming_change_nothing_for_any_objective(trained, index, tmp_path, objective):
+    changes = {"training__dropout": 0.0, "training__epochs": 1, "index": index} | OBJECTIVES[objective]
+    curves, student, config = trained(**changes)
+    parts, other, _ = trained(training__accumulation=2, **changes)
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+
+    def interrupt(stage, step, total, note=""):
+        if step == 6:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        trained(**changes, progress=interrupt, state_folder=folder, state_seconds=0.0)
+    resumed, _, _ = trained(**changes, state_folder=folder)
+
+    assert curves.columns == Curves.of_experiment(config).columns
+    np.testing.assert_allclose(parts.rows, curves.rows, rtol=2e-4, atol=2e-4)
+    for name, value in weights(student).items():
+        torch.testing.assert_close(weights(other)[name], value, rtol=1e-4, atol=1e-4)
+    assert resumed.rows == curves.rows
+
+
+def test_objectives_train_other_students(trained, index):
+    changes = {"training__dropout": 0.0, "training__epochs": 1, "index": index}
+    curves = {name: trained(**changes, **own)[0] for name, own in {"plain": {}, **OBJECTIVES}.items()}
+    last = {name: (its.of("kld")[-1], its.of("contrastive")[-1], its.of("L0")[-1]) for name, its in curves.items()}
+    assert len(set(last.values())) == len(last), last
+    assert max(curves["limits"].of("L0")) <= 6
+    assert curves["scheduled"].of("weight_contrastive")[0] == 0 < curves["scheduled"].of("weight_contrastive")[-1]
+    budget = curves["budget"].of("penalty_weight")
+    assert len(set(budget)) > 1
 
 
 class Interrupted(Exception):

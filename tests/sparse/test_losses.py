@@ -8,10 +8,14 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentence_transformers.sparse_encoder.losses import SparseDistillKLDivLoss, SparseMultipleNegativesRankingLoss
+from sentence_transformers.sparse_encoder.losses import (
+    SparseDistillKLDivLoss,
+    SparseMarginMSELoss,
+    SparseMultipleNegativesRankingLoss,
+)
 from torch import nn
 
-from retort.sparse.losses import candidate_kl, info_nce
+from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
 
 SEEDS = st.integers(0, 10_000)
 TEMPERATURES = st.floats(0.5, 4)
@@ -215,3 +219,107 @@ def test_info_nce_is_sentence_transformers_ranking_loss_over_a_batch(temperature
 def test_info_nce_names_the_shapes_when_they_do_not_fit():
     with pytest.raises(ValueError, match=r"got \(2, 3\), \(2, 4\) and \(2,\)"):
         info_nce(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), negatives=torch.zeros(2, 4, dtype=torch.bool))
+
+
+# -- weights and normalizers of the KLD ----------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, temperature=TEMPERATURES, times=st.integers(1, 6))
+def test_a_candidate_that_counts_several_times_is_that_many_candidates(seed, temperature, times):
+    student, teacher = normal(2, 3, 4, seed=seed).requires_grad_(), normal(3, 4, seed=seed + 1)
+    log_weights = torch.tensor([math.log(times), 0.0, 0.0, 0.0]).expand(3, 4)
+    repeated = [0] * times + [1, 2, 3]
+
+    found = candidate_kl(student[0], teacher, log_weights=log_weights, temperature=temperature)
+    expected = candidate_kl(student[0][:, repeated], teacher[:, repeated], temperature=temperature)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        gradient_of(found.sum(), student), gradient_of(expected.sum(), student), atol=1e-5, rtol=1e-4
+    )
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, temperature=TEMPERATURES)
+def test_the_candidates_own_normalizer_changes_nothing_when_it_is_given(seed, temperature):
+    student, teacher, log_weights = normal(3, 3, 5, seed=seed).unbind()
+    student.requires_grad_()
+    present = torch.tensor([[True] * 5, [True, True, False, True, False], [True, False, False, False, True]])
+    logits = (student / temperature + log_weights).masked_fill(~present, -torch.inf)
+    arguments = {"present": present, "log_weights": log_weights, "temperature": temperature}
+    found = candidate_kl(student, teacher, student_log_normalizer=logits.logsumexp(dim=1), **arguments)
+    expected = candidate_kl(student, teacher, **arguments)
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        gradient_of(found.sum(), student), gradient_of(expected.sum(), student), atol=1e-5, rtol=1e-5
+    )
+
+
+# -- MarginMSE -----------------------------------------------------------------------------------------------------------
+
+
+def test_margin_mse_matches_hand_computation():
+    student, teacher = torch.tensor([[5.0, 3.0, 1.0]]), torch.tensor([[4.0, 3.0, 2.0]])
+    # Margins 2 and 4 against 1 and 2.
+    assert margin_mse(student, teacher).tolist() == [(1.0 + 4.0) / 2]
+    assert margin_mse(student, teacher, present=torch.tensor([[True, True, False]])).tolist() == [1.0]
+    assert margin_mse(student, teacher, present=torch.tensor([[True, False, False]])).tolist() == [0.0]
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_margin_mse_is_sentence_transformers_loss(seed):
+    query, positive, negatives = normal(4, 6, seed=seed), normal(4, 6, seed=seed + 1), normal(4, 3, 6, seed=seed + 2)
+    teacher = normal(4, 4, seed=seed + 3, scale=2)
+    query.requires_grad_()
+    margins = teacher[:, :1] - teacher[:, 1:]
+    theirs = SparseMarginMSELoss(nn.Identity())
+    expected = theirs.compute_loss_from_embeddings([query, positive, *negatives.unbind(dim=1)], margins)
+    passages = torch.cat([positive.unsqueeze(1), negatives], dim=1)
+    found = margin_mse(torch.einsum("bv,bkv->bk", query, passages), teacher).mean()
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradient_of(found, query), gradient_of(expected, query), atol=1e-5, rtol=1e-5)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, offset=st.floats(-20, 20))
+def test_margin_mse_asks_for_margins_and_not_for_scores(seed, offset):
+    student, teacher = normal(2, 3, 5, seed=seed)
+
+    torch.testing.assert_close(
+        margin_mse(student + offset, teacher), margin_mse(student, teacher), atol=1e-4, rtol=1e-4
+    )
+    assert margin_mse(teacher + offset, teacher).abs().max() < 1e-8
+    assert (margin_mse(2 * student, teacher) != margin_mse(student, teacher)).all()
+
+
+def test_margin_mse_does_not_train_the_teacher_and_names_both_shapes():
+    student, teacher = normal(2, 4, 3).unbind()
+    margin_mse(student.requires_grad_(), teacher.requires_grad_()).sum().backward()
+
+    assert student.grad is not None and teacher.grad is None
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(2, 4\)"):
+        margin_mse(torch.zeros(2, 3), torch.zeros(2, 4))
+
+
+# -- representations -----------------------------------------------------------------------------------------------------
+
+
+def test_representation_mse_matches_hand_computation():
+    assert representation_mse(torch.tensor([[1.0, 0.0, 2.0]]), torch.tensor([[0.0, 0.0, 4.0]])).tolist() == [5.0]
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_representation_mse_is_torchs_mean_times_the_vocabulary(seed):
+    queries, rewrites = normal(2, 4, 9, seed=seed).unbind()
+    queries.requires_grad_()
+    found = representation_mse(queries, rewrites.requires_grad_()).mean()
+    expected = nn.functional.mse_loss(queries, rewrites.detach()) * 9
+
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient_of(found, queries), gradient_of(expected, queries))
+    with pytest.raises(RuntimeError, match="not have been used in the graph"):
+        gradient_of(representation_mse(queries, rewrites).sum(), rewrites)  # the teacher is not trained

@@ -1,12 +1,22 @@
 """Penalties against hand arithmetic, sentence-transformers' FLOPS, and any split of a batch."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch import nn
 
-from retort.sparse.regularizers import active_share, expected_flops, flops, l1, mean_activation
+from retort.sparse.regularizers import (
+    Limits,
+    active_share,
+    anti_zero,
+    expected_flops,
+    flops,
+    l1,
+    mean_activation,
+    turn_factors,
+)
 
 QUERIES = torch.tensor([[1.0, 0.0, 2.0], [3.0, 0.5, 0.0]])
 # How eight queries are dealt out: every number is the part that the query falls into.
@@ -97,3 +107,60 @@ def test_what_a_part_contributes_is_no_part_of_the_graph():
 
     assert not mean_activation(queries, 8).requires_grad
     assert not active_share(queries, 8).requires_grad
+
+
+def test_anti_zero_by_hand():
+    # L1 norms of 3, 0 and 1.
+    found = anti_zero(torch.tensor([[1.0, 2.0], [0.0, 0.0], [0.5, 0.5]]))
+    assert found.tolist() == [1 / 16, 1.0, 1 / 4]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
+def test_anti_zero_falls_as_a_query_grows_and_pushes_most_where_little_is_left(seed, scale):
+    queries = (weights(seed) + 0.01).requires_grad_()
+    larger = (scale + 1.0) * queries.detach()
+
+    assert (anti_zero(larger) < anti_zero(queries)).all() and (anti_zero(queries) <= 1).all()
+    (gradient,) = torch.autograd.grad(anti_zero(queries).sum(), queries)
+    assert (gradient < 0).all()
+    by_norm = l1(queries).argsort()
+    assert (gradient[by_norm, 0].diff() >= 0).all()
+
+
+def test_turn_factors_by_hand():
+    turns = torch.tensor([1, 2, 4])
+    assert turn_factors(turns, 0.0).tolist() == [1.0, 1.0, 1.0]
+    assert turn_factors(turns, 1.0).tolist() == [1.0, 2.0, 4.0]
+    assert turn_factors(turns, 0.5).tolist() == pytest.approx([1.0, 2**0.5, 2.0])
+
+
+# -- hard limits -------------------------------------------------------------------------------------------------------
+
+
+def test_limits_by_hand():
+    queries = torch.tensor([[0.5, 2.0, 1.0, 1.0], [0.0, 0.2, 0.0, 0.0]])
+    assert Limits().apply(queries) is queries
+    assert Limits(max_terms=2).apply(queries).tolist() == [[0, 2.0, 1.0, 0], [0, queries[1, 1].item(), 0, 0]]
+    assert Limits(threshold=0.5).apply(queries).tolist() == [[0, 2.0, 1.0, 1.0], [0, 0, 0, 0]]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), max_terms=st.none() | st.integers(1, 6), threshold=st.floats(0, 1.5))
+def test_limits_keep_the_largest_entries_unchanged_and_let_no_gradient_through_what_they_cut(
+    seed, max_terms, threshold
+):
+    queries = weights(seed).requires_grad_()
+    found = Limits(max_terms, threshold).apply(queries)
+    (gradient,) = torch.autograd.grad(found.sum(), queries, allow_unused=True)
+    for row, kept, passed in zip(queries.detach(), found.detach(), gradient, strict=True):
+        largest = sorted((value for value in row.tolist() if value > threshold), reverse=True)[:max_terms]
+        assert sorted((value for value in kept.tolist() if value > 0), reverse=True) == largest
+        assert ((kept == row) | (kept == 0)).all()
+        assert (passed[(kept == 0) & (row > 0)] == 0).all() and (passed[kept > 0] == 1).all()
+
+
+@pytest.mark.parametrize("arguments", [{"max_terms": 0}, {"threshold": -0.1}])
+def test_limits_that_make_no_sense_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"max_terms must be at least 1 and threshold at least 0, got"):
+        Limits(**arguments)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.sparse.schedules import learning_rate_factor, ramp
+from retort.sparse.schedules import learning_rate_factor, ramp, transition
 
 KINDS = st.sampled_from(["quadratic", "linear", "constant"])
 
@@ -54,3 +54,30 @@ def test_every_step_trains_and_the_peak_is_one(total, warmup):
     assert factors[:peak] == sorted(factors[:peak]) and factors[peak:] == sorted(factors[peak:], reverse=True)
     if round(warmup * total) < total:
         assert max(factors) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("linear", [0.0, 0.1, 0.2, 0.3, 0.4]), ("cosine", [0.0, 0.0586, 0.2, 0.3414, 0.4]), ("constant", [0.4] * 5)],
+)
+def test_transitions_by_hand(kind, expected):
+    found = [transition(step, total_steps=5, start=0.0, end=0.4, kind=kind) for step in range(5)]
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+@given(
+    total=st.integers(2, 200),
+    start=st.floats(0, 1),
+    end=st.floats(0, 1),
+    kind=st.sampled_from(["linear", "cosine"]),
+)
+def test_transitions_go_from_start_to_end_without_turning_back(total, start, end, kind):
+    values = [transition(step, total_steps=total, start=start, end=end, kind=kind) for step in range(total)]
+
+    assert values[0] == pytest.approx(start) and values[-1] == pytest.approx(end)
+    sign = 1 if end >= start else -1
+    assert all(sign * (after - before) >= -1e-12 for before, after in itertools.pairwise(values))
+
+
+def test_a_training_of_one_step_has_the_final_weight():
+    assert transition(0, total_steps=1, start=0.0, end=0.3, kind="linear") == 0.3

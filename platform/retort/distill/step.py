@@ -8,28 +8,30 @@ Shapes: B turns of the whole batch, b of them in this part, K candidates of a tu
 pool, V vocabulary entries.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from retort.config import ExperimentConfig
+from retort.distill.adaptation import TERMS
+from retort.distill.candidates import Drawn, draw_candidates
 from retort.shards.reader import TrainingTurns
 from retort.sparse.encoder import QueryEncoder
-from retort.sparse.losses import candidate_kl, info_nce
+from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
 from retort.sparse.packing import pack
-from retort.sparse.regularizers import active_share, expected_flops, flops, l1, mean_activation
-from retort.sparse.sampling import turn_generator, window_samples
-from retort.sparse.schedules import ramp
+from retort.sparse.regularizers import active_share, anti_zero, expected_flops, flops, l1, mean_activation, turn_factors
 from retort.sparse.scores import PassagePool, pool_scores
-from retort.sparse.vectors import PartedVectors
+from retort.sparse.vectors import Int32, Int64, PartedVectors
 
-__all__ = ["CURVES", "Batch", "batch_loss", "build_batch", "epoch_batches"]
+__all__ = ["CURVES", "MEASURED", "Batch", "batch_loss", "build_batch", "penalized"]
 
-CURVES = ("loss", "kld", "contrastive", "regularization", "L0", "FLOPS")
-LENGTH_POOL = 16  # batches among which turns of like length are brought together
+CURVES: Final = ("loss", "kld", "contrastive", "regularization", "L0", "FLOPS")
+# What a step tells of itself; gradient norms are squared while they are summed over parts.
+MEASURED: Final = (*CURVES, "margin_mse", "representation", *(f"gradient_{name}" for name in TERMS))
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,11 @@ class Batch:
         pool: The U distinct passages of the whole batch.
         candidates: (b, K) places in the pool, the positive first; ``present`` says which exist.
         teacher_scores: (b, K), scaled.
+        log_weights: (b, K), how many passages each candidate stands for, or None where each stands for itself.
         negatives: (b, U) bool, for the contrastive loss.
+        window: (b, U) bool, the passages of the student's normalizer, or None where those are the candidates.
+        rewrites: (b, V), the teachers' mean rewrite vector, or None where nothing asks for it.
+        turn_numbers: (b,), 1 for the first turn of a conversation.
         turns: B.
     """
 
@@ -51,48 +57,12 @@ class Batch:
     candidates: Tensor
     present: Tensor
     teacher_scores: Tensor
+    log_weights: Tensor | None
     negatives: Tensor
+    window: Tensor | None
+    rewrites: Tensor | None
+    turn_numbers: Tensor
     turns: int
-
-
-def epoch_batches(lengths: Sequence[int] | np.ndarray, *, batch_turns: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Turn numbers of each batch of an epoch: shuffled, then bucketed by length.
-
-    A body that needs padding then needs little.
-
-    The turns that do not fill a last batch sit this epoch out; others do in the next one. Fewer turns than a batch make
-    one batch.
-    """
-    turns = len(lengths)
-    generator = turn_generator(seed, epoch, "order of the turns")
-    order = generator.permutation(turns)
-    size = min(batch_turns, turns)
-    order = order[: turns // size * size]
-    batches: list[np.ndarray] = []
-    for low in range(0, len(order), size * LENGTH_POOL):
-        pool = order[low : low + size * LENGTH_POOL]
-        pool = pool[np.argsort(np.asarray(lengths)[pool], kind="stable")]
-        batches += np.split(pool, len(pool) // size)
-    return [batches[number] for number in generator.permutation(len(batches))]
-
-
-def _candidates(turns: TrainingTurns, turn: int, config: ExperimentConfig, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and unscaled teacher scores of one turn's candidates, a judged positive drawn at random first."""
-    generator = turn_generator(config.training.seed, epoch, turns.query_ids[turn])
-    rows, scores, positive_scores = turns.ranking(turn)
-    drawn = int(generator.integers(len(positive_scores)))
-    ranks = window_samples(
-        rows,
-        turns.excluded_rows(turn),
-        count=config.sampling.count,
-        window=config.sampling.window,
-        generator=generator,
-    )
-    positive_score = positive_scores[drawn]
-    if config.objective.positive_score == "pool_max" and len(ranks):
-        positive_score = max(positive_score, scores[ranks].max())
-    candidate_rows = np.concatenate([turns.positive_rows(turn)[drawn : drawn + 1], rows[ranks]])
-    return candidate_rows.astype(np.int64), np.concatenate([[positive_score], scores[ranks]]).astype(np.float32)
 
 
 def build_batch(
@@ -104,6 +74,7 @@ def build_batch(
     config: ExperimentConfig,
     epoch: int,
     device: torch.device,
+    student_rankings: Int32 | None = None,
 ) -> Batch:
     """Read one part of a batch.
 
@@ -115,32 +86,62 @@ def build_batch(
         config: The experiment.
         epoch: Zero-based.
         device: Where the tensors go.
+        student_rankings: (turns, depth), where samples come from the student's own rankings.
     """
-    drawn = [_candidates(turns, int(turn), config, epoch) for turn in numbers]
-    pool_rows = np.unique(np.concatenate([rows for rows, _ in drawn]))
+    drawn = draw_candidates(turns, vectors, numbers, config=config, epoch=epoch, student_rankings=student_rankings)
+    drawn_rows = np.unique(np.concatenate([own_drawn.rows for own_drawn in drawn]))
+    windows = [own_drawn.window_rows for own_drawn in drawn if own_drawn.window_rows is not None]
+    pool_rows = np.unique(np.concatenate([drawn_rows, *windows])) if windows else drawn_rows
     mine = list(range(len(numbers)))[own]
-    width = 1 + config.sampling.count
+    width = max(len(drawn[number].rows) for number in range(len(numbers)))
     candidates = np.zeros((len(mine), width), dtype=np.int64)
     present = np.zeros((len(mine), width), dtype=bool)
     teacher_scores = np.zeros((len(mine), width), dtype=np.float32)
-    negatives = np.ones((len(mine), len(pool_rows)), dtype=bool)
+    log_weights = np.zeros((len(mine), width), dtype=np.float32)
+    negatives = np.zeros((len(mine), len(pool_rows)), dtype=bool)
+    window = np.zeros((len(mine), len(pool_rows)), dtype=bool)
     for place, number in enumerate(mine):
-        rows, scores = drawn[number]
-        candidates[place, : len(rows)] = np.searchsorted(pool_rows, rows)
-        present[place, : len(rows)] = True
-        teacher_scores[place, : len(rows)] = scores * config.encoder.score_scale
-        negatives[place] = ~np.isin(pool_rows, turns.excluded_rows(int(numbers[number])))
-    input_ids, lengths = pack([turns.input_ids(int(numbers[number])) for number in mine])
+        its = drawn[number]
+        count = len(its.rows)
+        candidates[place, :count] = np.searchsorted(pool_rows, its.rows)
+        present[place, :count] = True
+        teacher_scores[place, :count] = its.scores * config.encoder.score_scale
+        log_weights[place, :count] = its.log_weights
+        rows = _negative_rows(drawn, number, config.objective.contrastive_negatives, drawn_rows)
+        rows = rows[~np.isin(rows, turns.excluded_rows(int(numbers[number])))]
+        negatives[place, np.searchsorted(pool_rows, rows)] = True
+        if its.window_rows is not None:
+            window[place, np.searchsorted(pool_rows, its.window_rows)] = True
+    own_turns = [int(numbers[number]) for number in mine]
+    input_ids, lengths = pack([turns.input_ids(turn) for turn in own_turns])
+    rewrites = None
+    if config.objective.representation_weight > 0:
+        rewrites = torch.from_numpy(turns.mean_rewrites(own_turns, vectors.vocabulary_size)).to(device)
     return Batch(
-        input_ids.to(device),
-        lengths,
-        PassagePool.of(vectors.take(pool_rows), device),
-        torch.from_numpy(candidates).to(device),
-        torch.from_numpy(present).to(device),
-        torch.from_numpy(teacher_scores).to(device),
-        torch.from_numpy(negatives).to(device),
-        len(numbers),
+        input_ids=input_ids.to(device),
+        lengths=lengths,
+        pool=PassagePool.of(vectors.take(pool_rows), device),
+        candidates=torch.from_numpy(candidates).to(device),
+        present=torch.from_numpy(present).to(device),
+        teacher_scores=torch.from_numpy(teacher_scores).to(device),
+        log_weights=torch.from_numpy(log_weights).to(device) if log_weights.any() else None,
+        negatives=torch.from_numpy(negatives).to(device),
+        window=torch.from_numpy(window).to(device) if windows else None,
+        rewrites=rewrites,
+        turn_numbers=torch.from_numpy(turns.turn_numbers[own_turns].astype(np.int64)).to(device),
+        turns=len(numbers),
     )
+
+
+def _negative_rows(drawn: list[Drawn], number: int, kind: str, drawn_rows: Int64) -> Int64:
+    """Rows that may be negatives of one turn, before its own positives are taken out of them."""
+    if kind == "all":
+        return drawn_rows
+    samples = drawn[number].rows[1:]
+    others = np.array([its.rows[0] for other, its in enumerate(drawn) if other != number], dtype=np.int64)
+    if kind == "samples":
+        return np.unique(samples)
+    return np.unique(others if kind == "positives" else np.concatenate([samples, others]))
 
 
 def batch_loss(
@@ -148,71 +149,122 @@ def batch_loss(
     batch: Batch,
     config: ExperimentConfig,
     *,
-    step: int,
-    total_steps: int,
+    weights: Mapping[str, float],
+    strength: float,
     passage_share: Tensor,
     sum_over_parts: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    r"""This part's share of :math:`(1 - w) \cdot KLD + w \cdot contrastive + \lambda(step) \cdot regularisation`.
+    r"""This part's share of :math:`\sum_i w_i L_i + \lambda R`, the terms :math:`L_i` being ``TERMS``.
 
     Args:
         student: Packed input ids and lengths -> (b, V).
         batch: The part.
         config: The experiment.
-        step: Zero-based.
-        total_steps: Of the whole training.
+        weights: Of each of ``TERMS``.
+        strength: Of the sparsity penalty.
         passage_share: (V,), p_d.
         sum_over_parts: Adds a tensor up over all parts of the batch; the identity for a whole batch.
 
     Returns:
-        The part's loss, whose sum over parts is the batch's loss, and its share of ``CURVES``, detached, likewise. The
+        The part's loss, whose sum over parts is the batch's loss, and its share of ``MEASURED``, detached, likewise. The
         FLOPS penalty is no sum of parts' values: each part's loss carries its share of the gradient and, of the value,
         its share by turns.
     """
+    objective = config.objective
     queries = student(batch.input_ids, batch.lengths).float()  # (b, V)
     scores = pool_scores(queries, batch.pool) * config.encoder.score_scale  # (b, U)
-    divergence = candidate_kl(
-        scores.gather(1, batch.candidates),
-        batch.teacher_scores,
-        present=batch.present,
-        temperature=config.objective.temperature,
-        temperature_squared=config.objective.temperature_squared,
-    )
-    contrastive = info_nce(
-        scores,
-        batch.candidates[:, 0],
-        negatives=batch.negatives,
-        temperature=config.objective.contrastive_temperature,
-    )
-    kld, nce = divergence.sum() / batch.turns, contrastive.sum() / batch.turns
-    weight = config.objective.contrastive_weight
-    penalty = _penalty(queries, batch.turns, config, passage_share, sum_over_parts)
-    strength = config.regularization.query_weight * ramp(
-        step,
-        total_steps=total_steps,
-        fraction=config.regularization.ramp_fraction,
-        kind=config.regularization.ramp,
-    )
-    loss = (1.0 - weight) * kld + weight * nce + strength * penalty
+    candidates = scores.gather(1, batch.candidates)  # (b, K)
+    terms = {
+        "kld": candidate_kl(
+            candidates,
+            batch.teacher_scores,
+            present=batch.present,
+            log_weights=batch.log_weights,
+            student_log_normalizer=_log_normalizer(scores, batch, objective.temperature),
+            temperature=objective.temperature,
+            temperature_squared=objective.temperature_squared,
+        ),
+        "margin_mse": margin_mse(candidates, batch.teacher_scores, present=batch.present),
+        "contrastive": info_nce(
+            scores,
+            batch.candidates[:, 0],
+            negatives=batch.negatives,
+            temperature=objective.contrastive_temperature,
+        ),
+        "representation": scores.new_zeros(1)
+        if batch.rewrites is None
+        else representation_mse(queries, batch.rewrites),
+    }
+    means = {name: value.sum() / batch.turns for name, value in terms.items()}
+    squares = [queries.new_zeros(())] * len(TERMS)
+    if objective.weighting == "gradient_norm":
+        squares = [_squared_gradient(means[name], queries, active=weights[name] > 0) for name in TERMS]
+    penalty = _penalty(queries, batch, config, passage_share, sum_over_parts)
+    regularization = strength * penalty
+    if config.regularization.anti_zero_weight > 0:
+        regularization = (
+            regularization + config.regularization.anti_zero_weight * anti_zero(queries).sum() / batch.turns
+        )
+    loss = regularization
+    for name in TERMS:
+        if weights[name] > 0:
+            loss = loss + weights[name] * means[name]
     share = active_share(queries, batch.turns)
-    values = [loss, kld, nce, strength * penalty, share.sum(), (share * passage_share).sum()]
+    values = [
+        loss,
+        means["kld"],
+        means["contrastive"],
+        regularization,
+        share.sum(),
+        (share * passage_share).sum(),
+        means["margin_mse"],
+        means["representation"],
+        *squares,
+    ]
     return loss, torch.stack([value.detach().float() for value in values])
+
+
+def _log_normalizer(scores: Tensor, batch: Batch, temperature: float) -> Tensor | None:
+    """The student's log Z over the positive and its whole window, (b,), where the batch has the window."""
+    if batch.window is None:
+        return None
+    logits = scores / temperature
+    positive = logits.gather(1, batch.candidates[:, :1])  # (b, 1)
+    if batch.log_weights is not None:
+        positive = positive + batch.log_weights[:, :1]
+    window = torch.where(batch.window, logits, -1e9)
+    return torch.cat([positive, window], dim=1).logsumexp(dim=1)
+
+
+def _squared_gradient(term: Tensor, queries: Tensor, *, active: bool) -> Tensor:
+    """Squared norm of a term's gradient in the query vectors: 0 for a term that is off."""
+    if not active:
+        return queries.new_zeros(())
+    (gradient,) = torch.autograd.grad(term, queries, retain_graph=True)
+    return gradient.square().sum()
+
+
+def penalized(queries: Tensor, batch: Batch, config: ExperimentConfig) -> Tensor:
+    """The queries as the penalty sees them: deeper turns' weights are multiplied up, (b, V)."""
+    exponent = config.regularization.turn_exponent
+    return queries if exponent == 0 else queries * turn_factors(batch.turn_numbers, exponent).unsqueeze(1)
 
 
 def _penalty(
     queries: Tensor,
-    batch_turns: int,
+    batch: Batch,
     config: ExperimentConfig,
     passage_share: Tensor,
     sum_over_parts: Callable[[Tensor], Tensor],
 ) -> Tensor:
     kind = config.regularization.query
+    if kind == "none":
+        return queries.new_zeros(())
+    queries = penalized(queries, batch, config)
     if kind == "l1":
-        return l1(queries).sum() / batch_turns
+        return l1(queries).sum() / batch.turns
     if kind == "expected_flops":
-        return expected_flops(queries, passage_share).sum() / batch_turns
-    if kind == "flops":
-        whole = flops(queries, sum_over_parts(mean_activation(queries, batch_turns)), batch_turns)
-        # Every part sees the whole batch's value; its share by turns makes the parts' values add up too.
-        return whole - whole.detach() * (1.0 - len(queries) / batch_turns)
-    return queries.new_zeros(())
+        return expected_flops(queries, passage_share).sum() / batch.turns
+    whole = flops(queries, sum_over_parts(mean_activation(queries, batch.turns)), batch.turns)
+    # Every part sees the whole batch's value; its share by turns makes the parts' values add up too.
+    return whole - whole.detach() * (1.0 - len(queries) / batch.turns)

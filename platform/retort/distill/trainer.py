@@ -22,13 +22,15 @@ from retort.distill.checkpoint import run_stage
 from retort.distill.worker import Curves, check_precision, train
 from retort.errors import RetortError, RunError
 from retort.progress import Progress, silent
+from retort.shards.index import open_index
 from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
+from retort.sparse.regularizers import Limits
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
 
-__all__ = ["Distilled", "check_distillation", "distil", "distil_prepared", "training_device"]
+__all__ = ["Distilled", "check_distillation", "distil", "distil_prepared", "training_device", "untrained_student"]
 
 CURVES_FILE = "curves.parquet"
 WORKER_RESULT = "worker.json"
@@ -117,7 +119,7 @@ def distil_prepared(
             started = time.monotonic()
             collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
             device = training_device()
-            student = initial_student(experiment.encoder, collection.tokenizer)
+            student = untrained_student(experiment, collection)
             curves = train(
                 experiment,
                 turns,
@@ -125,6 +127,7 @@ def distil_prepared(
                 student,
                 device=device,
                 state_folder=stage.folder,
+                index=open_index(prepared.index) if experiment.sampling.strategy == "student" else None,
                 progress=progress,
             )
             seconds = time.monotonic() - started
@@ -134,6 +137,14 @@ def distil_prepared(
         else:
             _train_on_group(workspace, experiment, prepared, stage.folder, writer, progress)
     return Distilled(name, stage.folder, writer.record, reused=False, student=student)
+
+
+def untrained_student(experiment: ExperimentConfig, collection: Collection) -> QueryEncoder:
+    """The student that a training starts from, within the experiment's hard limits."""
+    student = initial_student(experiment.encoder, collection.tokenizer)
+    settings = experiment.regularization
+    student.limits = Limits(settings.max_terms, settings.threshold)
+    return student
 
 
 def training_device() -> torch.device:
@@ -205,6 +216,7 @@ def _train_on_group(
             "folder": folder.name,
             "vectors": prepared.vectors.name,
             "training": prepared.training.name,
+            "index": prepared.index.name,
         },
         scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=use_gpu),
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
@@ -236,7 +248,7 @@ def _group_worker(arguments: dict[str, Any]) -> None:
     folder = workspace.folder(arguments["folder"])
     collection = Collection(workspace.folder(arguments["vectors"]))
     turns = TrainingTurns(workspace.folder(arguments["training"]))
-    student = initial_student(experiment.encoder, collection.tokenizer)
+    student = untrained_student(experiment, collection)
     device = get_device()
     if device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
@@ -250,6 +262,7 @@ def _group_worker(arguments: dict[str, Any]) -> None:
         rank=rank,
         world=world,
         state_folder=folder,
+        index=open_index(workspace.folder(arguments["index"])) if experiment.sampling.strategy == "student" else None,
         progress=silent,
     )
     if rank == 0:

@@ -6,6 +6,7 @@ ramp, dropout's seed), so that a resumed training goes on as if it had never sto
 
 import contextlib
 import io
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,13 +18,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from retort.config import ExperimentConfig
-from retort.distill.step import CURVES, Batch, batch_loss, build_batch, epoch_batches
+from retort.distill.adaptation import TERMS, Adaptation
+from retort.distill.batches import epoch_batches
+from retort.distill.mining import student_rankings
+from retort.distill.step import CURVES, MEASURED, Batch, batch_loss, build_batch, penalized
 from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
 from retort.shards.reader import Collection, TrainingTurns
 from retort.sparse.encoder import QueryEncoder, parameter_groups, say_slow_bfloat16
 from retort.sparse.regularizers import mean_activation
 from retort.sparse.schedules import learning_rate_factor
+from retort.sparse.search import ExactIndex
+from retort.sparse.vectors import Int32
 from retort.storage import Folder
 
 __all__ = ["Curves", "check_precision", "set_dropout", "train"]
@@ -34,10 +40,24 @@ STATE_SECONDS = 60.0  # shorter trainings are started again sooner than a state 
 
 @dataclass
 class Curves:
-    """Per-step values of a training: ``CURVES`` and the learning rate, by step."""
+    """Per-step values of a training: ``CURVES``, the learning rate, and what else its objective has, by step."""
 
     rows: list[list[float]] = field(default_factory=list)
     columns: tuple[str, ...] = (*CURVES, "learning_rate", "gradient_norm")
+
+    @classmethod
+    def of_experiment(cls, config: ExperimentConfig) -> "Curves":
+        """Empty curves with the columns that tell something of this experiment."""
+        objective, columns = config.objective, list(cls.columns)
+        if "margin_mse" in (objective.divergence, "margin_mse" if objective.margin_mse_weight else ""):
+            columns.append("margin_mse")
+        if objective.representation_weight:
+            columns.append("representation")
+        if objective.weighting != "fixed" or objective.contrastive_schedule != "constant":
+            columns += [f"weight_{name}" for name in TERMS]
+        if config.regularization.query != "none":
+            columns.append("penalty_weight")
+        return cls(columns=tuple(columns))
 
     def of(self, name: str) -> list[float]:
         """One curve, a value per step."""
@@ -85,6 +105,7 @@ def train(
     world: int = 1,
     state_folder: Folder | None = None,
     state_seconds: float = STATE_SECONDS,
+    index: ExactIndex | None = None,
     progress: Progress,
 ) -> Curves:
     """Distil a student in place.
@@ -99,6 +120,7 @@ def train(
         world: Number of workers.
         state_folder: Where a state is written now and then, and read from to resume; None: neither.
         state_seconds: At least so much time lies between two states.
+        index: Over the collection; read where samples come from the student's own rankings.
         progress: Told of every step, on rank 0.
 
     Returns:
@@ -126,8 +148,9 @@ def train(
     share = torch.from_numpy(collection.passage_share).float().to(device)
     per_epoch = len(epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=0))
     total_steps = settings.epochs * per_epoch
-    curves = Curves()
-    first_step = _resume(state_folder, student, optimizer, scaler, curves, device)
+    curves = Curves.of_experiment(config)
+    adaptation = Adaptation(config, total_steps)
+    first_step, mined = _resume(state_folder, student, optimizer, scaler, adaptation, curves, device)
     # find_unused_parameters: a body may hold weights (a pooler) that the student does not use.
     model: nn.Module = student
     if world > 1:
@@ -137,6 +160,9 @@ def train(
         epoch, number = divmod(step, per_epoch)
         if number == 0 or step == first_step:
             batches = epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=epoch)
+        if config.sampling.strategy == "student" and (mined is None or step % config.sampling.refresh_steps == 0):
+            assert index is not None, "the trainer opens it for this strategy"
+            mined = student_rankings(student, turns, index, depth=config.sampling.window[1], rank=rank, world=world)
         parts = [
             build_batch(
                 turns,
@@ -146,30 +172,37 @@ def train(
                 config=config,
                 epoch=epoch,
                 device=device,
+                student_rankings=mined,
             )
             for part in range(settings.accumulation)
         ]
         factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
-        values = _backward(model, parts, config, step, total_steps, share, scaler, autocast, rank, world)
+        weights, strength = adaptation.weights(step), adaptation.strength(step)
+        values = _backward(model, parts, config, step, weights, strength, share, scaler, autocast, rank, world)
         scaler.unscale_(optimizer)
         limit = settings.gradient_clip if settings.gradient_clip is not None else float("inf")
         norm = nn.utils.clip_grad_norm_(student.parameters(), limit)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        row = [*values.tolist(), peaks[0] * factor, float(norm)]
-        if not all(value == value and abs(value) != float("inf") for value in row[: len(CURVES)]):
+        measured = dict(zip(MEASURED, values.tolist(), strict=True))
+        if not all(math.isfinite(value) for value in measured.values()):
             raise RunError(
-                f"the loss of step {step} is not finite ({dict(zip(CURVES, row, strict=False))}): "
+                f"the loss of step {step} is not finite ({ {name: measured[name] for name in CURVES} }): "
                 "lower training.learning_rate or regularization.query_weight"
             )
-        curves.rows.append(row)
+        for name in TERMS:
+            measured[f"gradient_{name}"] **= 0.5
+        adaptation.observe(step, measured)
+        told = measured | {"learning_rate": peaks[0] * factor, "gradient_norm": float(norm), "penalty_weight": strength}
+        told |= {f"weight_{name}": weight for name, weight in weights.items()}
+        curves.rows.append([told[name] for name in curves.columns])
         if rank == 0:
-            progress("training", step + 1, total_steps, f"loss {row[0]:.3f}, L0 {row[4]:.0f}")
+            progress("training", step + 1, total_steps, f"loss {told['loss']:.3f}, L0 {told['L0']:.0f}")
             if state_folder is not None and time.monotonic() - saved >= state_seconds:
-                _save(state_folder, step + 1, student, optimizer, scaler, curves)
+                _save(state_folder, step + 1, student, optimizer, scaler, adaptation, mined, curves)
                 saved = time.monotonic()
     student.eval()
     return curves
@@ -180,7 +213,8 @@ def _backward(
     parts: list[Batch],
     config: ExperimentConfig,
     step: int,
-    total_steps: int,
+    weights: dict[str, float],
+    strength: float,
     share: Tensor,
     scaler: torch.amp.GradScaler,
     autocast: Callable[[], contextlib.AbstractContextManager[Any]],
@@ -205,7 +239,8 @@ def _backward(
         for number, batch in enumerate(parts):
             seed_dropout(number)
             with torch.no_grad(), autocast():
-                mean += mean_activation(model(batch.input_ids, batch.lengths), batch.turns)
+                queries = model(batch.input_ids, batch.lengths)
+                mean += mean_activation(penalized(queries, batch, config), batch.turns)
         mean = over_workers(mean)
 
         def sum_over_parts(tensor: Tensor) -> Tensor:
@@ -217,7 +252,7 @@ def _backward(
             queries: Tensor = model(input_ids, lengths)
         return queries
 
-    values = torch.zeros(len(CURVES), device=share.device)
+    values = torch.zeros(len(MEASURED), device=share.device)
     for number, batch in enumerate(parts):
         seed_dropout(number)
         last = number == len(parts) - 1
@@ -227,8 +262,8 @@ def _backward(
                 encode,
                 batch,
                 config,
-                step=step,
-                total_steps=total_steps,
+                weights=weights,
+                strength=strength,
                 passage_share=share,
                 sum_over_parts=sum_over_parts,
             )
@@ -244,6 +279,8 @@ def _save(
     student: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
+    adaptation: Adaptation,
+    mined: Int32 | None,
     curves: Curves,
 ) -> None:
     state = {
@@ -251,6 +288,8 @@ def _save(
         "student": student.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
+        "adaptation": adaptation.state(),
+        "student_rankings": None if mined is None else torch.from_numpy(mined),
         "curves": curves.rows,
     }
     folder.write(STATE, lambda stream: torch.save(state, stream))
@@ -261,14 +300,17 @@ def _resume(
     student: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
+    adaptation: Adaptation,
     curves: Curves,
     device: torch.device,
-) -> int:
+) -> tuple[int, Int32 | None]:
     if folder is None or not folder.exists(STATE):
-        return 0
+        return 0, None
     state = torch.load(io.BytesIO(folder.read_bytes(STATE)), map_location=device, weights_only=True)
     student.load_state_dict(state["student"])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
+    adaptation.load(state["adaptation"])
     curves.rows = state["curves"]
-    return int(state["step"])
+    mined = state["student_rankings"]
+    return int(state["step"]), None if mined is None else mined.cpu().numpy()

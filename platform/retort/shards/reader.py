@@ -112,11 +112,32 @@ class TrainingTurns:
         return result
 
     def _fuse(self, turn: int) -> tuple[Int64, Float32, Float32]:
-        present = [t for t in self.teachers if len(self._list(f"{t}/positive_scores", turn))]
+        present = self._teachers_of(turn)
         rankings = [(self._list(f"{t}/passage_rows", turn), self._list(f"{t}/scores", turn)) for t in present]
         rows, scores = mean_over_present(rankings)
         positives = np.mean([self._list(f"{t}/positive_scores", turn) for t in present], axis=0)
         return np.asarray(rows, np.int64), np.asarray(scores, np.float32), np.asarray(positives, np.float32)
+
+    def _teachers_of(self, turn: int) -> list[str]:
+        """Teachers that ranked a turn."""
+        return [teacher for teacher in self.teachers if len(self._list(f"{teacher}/positive_scores", turn))]
+
+    def mean_rewrites(self, turns: Sequence[int], vocabulary_size: int) -> Float32:
+        """Mean over the teachers of each turn's rewrite vectors: (turns, V), dense."""
+        dense = np.zeros((len(turns), vocabulary_size), dtype=np.float32)
+        for place, turn in enumerate(turns):
+            teachers = self._teachers_of(turn)
+            for teacher in teachers:
+                terms, weights = (self._list(f"{teacher}/rewrite_{part}", turn) for part in ("indices", "values"))
+                dense[place, terms] += weights / np.float32(len(teachers))
+        return dense
+
+    def teacher_scores(self, turn: int, rows: Int64, vectors: PartedVectors) -> Float32:
+        """The teachers' scores of any passages, also of those outside their rankings: (rows,), the mean over teachers."""
+        if not len(rows):
+            return np.zeros(0, dtype=np.float32)
+        (rewrite,) = self.mean_rewrites([turn], vectors.vocabulary_size)
+        return np.asarray(vectors.take(rows).to_scipy() @ rewrite, dtype=np.float32)
 
     def rewrite_vectors(self, teacher: str, turns: Sequence[int], vocabulary_size: int) -> SparseVectors:
         """The teacher's own vectors of these turns' rewrites."""

@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from retort.errors import ConfigError
 from retort.sparse.lexical import LexicalStudent
 from retort.sparse.models import check_model, longest_input, model_directory
 from retort.sparse.packing import pack
+from retort.sparse.regularizers import Limits
 from retort.sparse.splade import SpladeEncoder, masked_lm_over_body, tiny_masked_lm
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, SparseVectors
@@ -140,7 +142,10 @@ def save_student(student: QueryEncoder, directory: Path, *, tokenizer: Tokenizer
         _without_noise(student.masked_lm.save_pretrained, directory)
         _write_sentence_transformers(directory, max_tokens)
         family = "splade"
-    (directory / CHECKPOINT).write_text(json.dumps({"format": 1, "family": family, "query_tokens": max_tokens}) + "\n")
+    settings: dict[str, object] = {"format": 1, "family": family, "query_tokens": max_tokens}
+    if student.limits != Limits():
+        settings["limits"] = asdict(student.limits)
+    (directory / CHECKPOINT).write_text(json.dumps(settings) + "\n")
 
 
 def _write_sentence_transformers(directory: Path, max_tokens: int) -> None:
@@ -176,7 +181,8 @@ def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
     marker = directory / CHECKPOINT
     if not marker.is_file():
         raise ConfigError([f"{directory} is no checkpoint: it has no {CHECKPOINT}"])
-    family = json.loads(marker.read_text())["family"]
+    settings = json.loads(marker.read_text())
+    family = settings["family"]
     tokenizer = Tokenizer(directory)
     student: QueryEncoder
     if family == "lexical":
@@ -187,6 +193,7 @@ def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
         student.head.load_state_dict(load_file(directory / HEAD))
     else:
         student = SpladeEncoder(_without_noise(AutoModelForMaskedLM.from_pretrained, directory, dtype=torch.float32))
+    student.limits = Limits(**settings.get("limits", {}))  # none in a checkpoint from before there were any
     return student.eval(), tokenizer
 
 

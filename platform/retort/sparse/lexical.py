@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedModel
 
 from retort.sparse.packing import prepare_body, read_packed
+from retort.sparse.regularizers import Limits
 
 __all__ = ["LexicalStudent", "tiny_body_config"]
 
@@ -44,6 +45,7 @@ class LexicalStudent(nn.Module):
     def __init__(self, body: PreTrainedModel, *, special_ids: list[int], vocabulary_size: int) -> None:
         super().__init__()
         prepare_body(body)
+        self.limits = Limits()
         self.body = body
         self.vocabulary_size = vocabulary_size
         self.head = nn.Linear(body.config.hidden_size, 1)
@@ -71,7 +73,8 @@ class LexicalStudent(nn.Module):
         turn = torch.repeat_interleave(torch.tensor(lengths, device=input_ids.device))  # (T,)
         empty = weights.new_zeros(len(lengths) * self.vocabulary_size)
         places = turn * self.vocabulary_size + input_ids
-        return empty.scatter_reduce(0, places, weights, reduce="amax").view(len(lengths), self.vocabulary_size)
+        queries = empty.scatter_reduce(0, places, weights, reduce="amax").view(len(lengths), self.vocabulary_size)
+        return self.limits.apply(queries)
 
     def _hidden_states(self, **inputs: Any) -> Tensor:
         return cast(Tensor, self.body(**inputs).last_hidden_state)

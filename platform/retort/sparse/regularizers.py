@@ -1,16 +1,20 @@
-"""Sparsity penalties on query vectors, and how a squared mean is kept exact over any split of a batch.
+"""Sparsity penalties and hard limits on query vectors, and how a squared mean is kept exact over any split of a batch.
 
 Shapes: B queries of the *whole* batch, b of them in this part (a worker's share, an accumulation step), V entries.
 
 L1 and expected FLOPS are means over queries, so parts add up by themselves: each part contributes its sum over B. FLOPS is
 a squared mean and does not add up: a part needs the whole batch's mean activations first. ``flops`` therefore takes them,
 and returns a value whose gradient is the part's exact share; the parts' gradients then sum to the gradient of the whole.
+
+A penalty that is stronger for some queries than for others (``turn_factors``) multiplies their weights before any of these.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["active_share", "expected_flops", "flops", "l1", "mean_activation"]
+__all__ = ["Limits", "active_share", "anti_zero", "expected_flops", "flops", "l1", "mean_activation", "turn_factors"]
 
 
 def l1(queries: Tensor) -> Tensor:
@@ -62,3 +66,51 @@ def flops(queries: Tensor, batch_mean: Tensor, batch: int) -> Tensor:
 def active_share(queries: Tensor, batch: int) -> Tensor:
     """This part's contribution to the share of the batch's queries in which each entry is active: (b, V) -> (V,)."""
     return (queries.detach() > 0).to(torch.float32).sum(dim=0) / batch
+
+
+def anti_zero(queries: Tensor) -> Tensor:
+    r"""A penalty on queries that vanish, :math:`1 / (1 + \sum_j |q_{bj}|)^2`: (b, V) -> (b,), in (0, 1].
+
+    Next to nothing for a query with terms; its gradient is largest where the last of them goes, so that a strong sparsity
+    penalty leaves something to retrieve with. Bounded and per query, unlike the inverse square of a whole batch's sum that
+    is used for the same end elsewhere: parts of a batch add up.
+    """
+    return (1.0 + l1(queries)).square().reciprocal()
+
+
+def turn_factors(turn_numbers: Tensor, exponent: float) -> Tensor:
+    r"""Factor on each query's penalty, :math:`t_b^\gamma`: (b,) turn numbers from 1 -> (b,).
+
+    The first turn has factor 1 for any exponent. Contexts grow with the turns and a penalty that is the same for all
+    lets the queries grow with them; above 0 deeper turns pay more.
+    """
+    return turn_numbers.float().pow(exponent)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hard limits on a student's queries, in training and whenever it encodes; entries that are cut get no gradient.
+
+    Attributes:
+        max_terms: Each query keeps its so many largest entries, of equal ones the first; None: all.
+        threshold: Entries up to it are cut.
+    """
+
+    max_terms: int | None = None
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.threshold < 0 or (self.max_terms is not None and self.max_terms < 1):
+            raise ValueError(
+                f"max_terms must be at least 1 and threshold at least 0, got {self.max_terms} and {self.threshold}"
+            )
+
+    def apply(self, queries: Tensor) -> Tensor:
+        """(b, V), not negative -> (b, V)."""
+        if self.threshold > 0:
+            queries = queries.masked_fill(queries <= self.threshold, 0.0)
+        if self.max_terms is not None and self.max_terms < queries.shape[1]:
+            # A stable sort, and not topk, which takes any of equal entries: the same query is cut alike everywhere.
+            order = queries.detach().sort(dim=1, descending=True, stable=True).indices[:, self.max_terms :]
+            queries = queries.scatter(1, order, 0.0)
+        return queries

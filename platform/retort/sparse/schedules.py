@@ -1,8 +1,9 @@
 """Schedules as pure functions of the step; nothing here counts steps."""
 
+import math
 from typing import Literal
 
-__all__ = ["learning_rate_factor", "ramp"]
+__all__ = ["learning_rate_factor", "ramp", "transition"]
 
 
 def ramp(step: int, *, total_steps: int, fraction: float, kind: Literal["quadratic", "linear", "constant"]) -> float:
@@ -32,3 +33,18 @@ def learning_rate_factor(step: int, *, total_steps: int, warmup_fraction: float)
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return (total_steps - step) / max(1, total_steps - warmup)
+
+
+def transition(
+    step: int, *, total_steps: int, start: float, end: float, kind: Literal["constant", "linear", "cosine"]
+) -> float:
+    """A weight that goes from ``start`` at step 0 to ``end`` at the last step; ``constant`` is ``end`` throughout.
+
+    Cosine leaves slowly and arrives slowly; both are half-way at the half.
+    """
+    if kind == "constant" or total_steps <= 1:
+        return end
+    reached = step / (total_steps - 1)
+    if kind == "cosine":
+        reached = (1.0 - math.cos(math.pi * reached)) / 2.0
+    return start + (end - start) * reached

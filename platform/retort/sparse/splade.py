@@ -16,6 +16,7 @@ from retort.errors import ConfigError
 from retort.sparse.lexical import TINY_SEED, tiny_body_config
 from retort.sparse.packing import prepare_body, read_packed
 from retort.sparse.pooling import splade_max
+from retort.sparse.regularizers import Limits
 
 __all__ = ["SpladeEncoder", "masked_lm_over_body", "tiny_masked_lm"]
 
@@ -35,6 +36,7 @@ class SpladeEncoder(nn.Module):
         projection = masked_lm.get_output_embeddings()
         if not isinstance(projection, nn.Linear):
             raise ConfigError([f"{type(masked_lm).__name__} has no linear output embedding, so it is no masked LM"])
+        self.limits = Limits()
         self.masked_lm = masked_lm
         self.vocabulary_size = int(projection.weight.shape[0])
         self._check_projection()
@@ -72,7 +74,7 @@ class SpladeEncoder(nn.Module):
         bias = projection.bias
         if bias is None:
             bias = projection.weight.new_zeros(self.vocabulary_size)
-        return splade_max(hidden, projection.weight, bias, lengths, scan=scan)
+        return self.limits.apply(splade_max(hidden, projection.weight, bias, lengths, scan=scan))
 
 
 def _identity(inputs: Tensor) -> Tensor:
