@@ -117,6 +117,11 @@ OBJECTIVES = {
         "regularization__query_weight": 0.05,
         "regularization__turn_exponent": 1.0,
     },
+    "saturated": {
+        "regularization__query": "expected_flops",
+        "regularization__query_weight": 0.1,
+        "regularization__saturation": 0.3,
+    },
     "anti-zero": {"regularization__anti_zero_weight": 0.5},
     "budget": {
         "regularization__query": "expected_flops",

@@ -15,6 +15,7 @@ from retort.sparse.regularizers import (
     flops,
     l1,
     mean_activation,
+    saturated,
     turn_factors,
 )
 
@@ -126,6 +127,28 @@ def test_anti_zero_falls_as_a_query_grows_and_pushes_most_where_little_is_left(s
     assert (gradient < 0).all()
     by_norm = l1(queries).argsort()
     assert (gradient[by_norm, 0].diff() >= 0).all()
+
+
+def test_saturated_by_hand():
+    assert saturated(torch.tensor([0.0, 0.5, 1.5]), 0.5).tolist() == [0.0, 0.25, 0.375]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), level=st.floats(0.05, 5))
+def test_saturated_has_slope_one_at_zero_is_concave_and_stays_below_its_level(seed, level):
+    queries = weights(seed).sort(dim=1).values.requires_grad_()
+    found = saturated(queries, level)
+    (slope,) = torch.autograd.grad(found.sum(), queries)
+
+    assert (found <= queries).all() and (found < level).all()
+    torch.testing.assert_close(slope[queries == 0], torch.ones_like(slope[queries == 0]))
+    assert (slope.diff(dim=1) <= 1e-6).all() and (slope > 0).all()
+    torch.testing.assert_close(saturated(queries, 1e6), queries, atol=1e-4, rtol=1e-4)
+
+
+def test_a_level_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="level must be positive, got 0"):
+        saturated(QUERIES, 0)
 
 
 def test_turn_factors_by_hand():

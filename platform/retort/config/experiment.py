@@ -246,6 +246,12 @@ class RegularizationConfig(Settings):
         le=4,
         description="a query's penalty is multiplied by its turn number to this power; 0: all alike",
     )
+    saturation: float | None = Field(
+        default=None,
+        gt=0,
+        description="a weight far above this is penalized no more than one at it: what counts is that an entry is active; "
+        "null: in proportion",
+    )
     anti_zero_weight: float = Field(default=0.0, ge=0, description="of a penalty on queries that vanish")
     flops_budget: float | None = Field(
         default=None, gt=0, description="FLOPS to end at: query_weight is then where the search for the weight begins"
@@ -314,7 +320,7 @@ _LATER = {
         "representation_weight",
         "weighting",
     ),
-    "regularization": ("turn_exponent", "anti_zero_weight", "flops_budget", "max_terms", "threshold"),
+    "regularization": ("turn_exponent", "saturation", "anti_zero_weight", "flops_budget", "max_terms", "threshold"),
 }
 
 
@@ -373,7 +379,7 @@ class ExperimentConfig(Settings):
             del data["encoder"]["model"]
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
-            for key in ("query_weight", "ramp", "ramp_fraction", "turn_exponent"):
+            for key in ("query_weight", "ramp", "ramp_fraction", "turn_exponent", "saturation"):
                 data["regularization"].pop(key, None)
         return cast(dict[str, object], data)
 

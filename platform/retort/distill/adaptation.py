@@ -18,9 +18,12 @@ TERMS: Final = ("kld", "margin_mse", "contrastive", "representation")
 
 VARIANCE_RATE = 0.05  # gradient steps on the log variances: from any start they settle within a hundred steps
 NORM_DECAY = 0.9  # of the running mean of gradient norms: ten batches, since one batch's norm varies by half
-FLOPS_DECAY = 0.8  # of the running mean of FLOPS that the budget is held against
-DUAL_RATE = 0.15  # on the log of the weight, per step and per log unit that FLOPS are above the budget
-DUAL_DAMPING = 1.0  # the weight answers to the present excess as well, without which it would swing about the budget
+PROBES = 33  # measurements of FLOPS in a training that keeps a budget
+DUAL_RATE = 0.4  # on the log of the weight, per probe and per log unit that FLOPS are above the budget
+DUAL_DAMPING = 1.5  # the weight answers to the present excess as well, without which it would swing about the budget
+# Terms that a penalty has removed hardly come back (nothing flows through a ReLU that is shut), so the ascent comes from above
+# and aims a little above; what is left to cut is the smallest entries, by a threshold, when training is over.
+AIM = 1.1
 
 
 def fixed_weights(objective: ObjectiveConfig, *, step: int, total_steps: int) -> dict[str, float]:
@@ -87,15 +90,14 @@ class Adaptation:
     def strength(self, step: int) -> float:
         """Weight of the sparsity penalty at a step: ramped, or what keeps the budget."""
         settings = self._config.regularization
-        if settings.flops_budget is not None:
-            excess = 0.0 if self._flops is None else self._excess(step, self._flops)
-            return math.exp(self._log_strength + DUAL_DAMPING * excess)
-        return settings.query_weight * ramp(
-            step, total_steps=self._total_steps, fraction=settings.ramp_fraction, kind=settings.ramp
-        )
+        reached = ramp(step, total_steps=self._total_steps, fraction=settings.ramp_fraction, kind=settings.ramp)
+        if settings.flops_budget is None:
+            return reached * settings.query_weight
+        excess = 0.0 if self._flops is None else self._excess(step, self._flops)
+        return reached * math.exp(self._log_strength + DUAL_DAMPING * excess)
 
     def observe(self, step: int, measured: Mapping[str, float]) -> None:
-        """Learn from a step: the whole batch's terms, its FLOPS, and the terms' gradient norms as ``gradient_<term>``."""
+        """Learn from a step: the whole batch's terms, and their gradient norms as ``gradient_<term>``."""
         kind = self._config.objective.weighting
         if kind == "uncertainty":
             for name, log_variance in self._log_variances.items():
@@ -108,13 +110,17 @@ class Adaptation:
                 if norm > 0:
                     before = self._norms.get(name, norm)
                     self._norms[name] = NORM_DECAY * before + (1.0 - NORM_DECAY) * norm
-        if self._config.regularization.flops_budget is not None:
-            flops = max(measured["FLOPS"], 1e-6)
-            self._first_flops = self._first_flops or flops
-            before = self._flops or flops
-            # A running mean of logs: FLOPS fall by factors, and an arithmetic mean would lag behind by as much.
-            self._flops = math.exp(FLOPS_DECAY * math.log(before) + (1.0 - FLOPS_DECAY) * math.log(flops))
-            self._log_strength += DUAL_RATE * self._excess(step, self._flops)
+
+    def wants_flops(self, step: int) -> bool:
+        """Whether the student's FLOPS shall be measured before this step: a budget is kept, and it is time."""
+        every = max(1, self._total_steps // PROBES)
+        return self._config.regularization.flops_budget is not None and step % every == 0
+
+    def observe_flops(self, step: int, flops: float) -> None:
+        """Learn from the student's FLOPS over the same turns as ever, without dropout: one step of dual ascent."""
+        self._flops = max(flops, 1e-6)
+        self._first_flops = self._first_flops or self._flops
+        self._log_strength += DUAL_RATE * self._excess(step, self._flops)
 
     def _excess(self, step: int, flops: float) -> float:
         """How far FLOPS are above this step's target, as a log.
@@ -125,8 +131,8 @@ class Adaptation:
         settings = self._config.regularization
         assert settings.flops_budget is not None
         reached = ramp(step, total_steps=self._total_steps, fraction=settings.ramp_fraction, kind=settings.ramp)
-        first = max(self._first_flops or flops, settings.flops_budget)
-        target = (1.0 - reached) * math.log(first) + reached * math.log(settings.flops_budget)
+        aim = AIM * settings.flops_budget
+        target = (1.0 - reached) * math.log(max(self._first_flops or flops, aim)) + reached * math.log(aim)
         return math.log(flops) - target
 
     def state(self) -> dict[str, object]:

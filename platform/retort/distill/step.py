@@ -23,7 +23,16 @@ from retort.shards.reader import TrainingTurns
 from retort.sparse.encoder import QueryEncoder
 from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
 from retort.sparse.packing import pack
-from retort.sparse.regularizers import active_share, anti_zero, expected_flops, flops, l1, mean_activation, turn_factors
+from retort.sparse.regularizers import (
+    active_share,
+    anti_zero,
+    expected_flops,
+    flops,
+    l1,
+    mean_activation,
+    saturated,
+    turn_factors,
+)
 from retort.sparse.scores import PassagePool, pool_scores
 from retort.sparse.vectors import Int32, Int64, PartedVectors
 
@@ -245,9 +254,13 @@ def _squared_gradient(term: Tensor, queries: Tensor, *, active: bool) -> Tensor:
 
 
 def penalized(queries: Tensor, batch: Batch, config: ExperimentConfig) -> Tensor:
-    """The queries as the penalty sees them: deeper turns' weights are multiplied up, (b, V)."""
-    exponent = config.regularization.turn_exponent
-    return queries if exponent == 0 else queries * turn_factors(batch.turn_numbers, exponent).unsqueeze(1)
+    """The queries as the penalty sees them: saturated, and deeper turns' weights multiplied up, (b, V)."""
+    settings = config.regularization
+    if settings.saturation is not None:
+        queries = saturated(queries, settings.saturation)
+    if settings.turn_exponent:
+        queries = queries * turn_factors(batch.turn_numbers, settings.turn_exponent).unsqueeze(1)
+    return queries
 
 
 def _penalty(

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from retort.config import ExperimentConfig
 from retort.distill.adaptation import TERMS, Adaptation
 from retort.distill.batches import epoch_batches
+from retort.distill.budget import fit_threshold, probe_turns, student_flops
 from retort.distill.mining import student_rankings
 from retort.distill.step import CURVES, MEASURED, Batch, batch_loss, build_batch, penalized
 from retort.errors import ConfigError, InputError, RunError
@@ -155,6 +156,7 @@ def train(
     model: nn.Module = student
     if world > 1:
         model = DistributedDataParallel(student, find_unused_parameters=True, broadcast_buffers=False)
+    probe = probe_turns(turns, seed=settings.seed)
     saved = time.monotonic()
     for step in range(first_step, total_steps):
         epoch, number = divmod(step, per_epoch)
@@ -179,6 +181,9 @@ def train(
         factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
+        if adaptation.wants_flops(step):
+            probed = student_flops(student, turns, probe, collection.passage_share, rank=rank, world=world)
+            adaptation.observe_flops(step, probed)
         weights, strength = adaptation.weights(step), adaptation.strength(step)
         values = _backward(model, parts, config, step, weights, strength, share, scaler, autocast, rank, world)
         scaler.unscale_(optimizer)
@@ -205,6 +210,9 @@ def train(
                 _save(state_folder, step + 1, student, optimizer, scaler, adaptation, mined, curves)
                 saved = time.monotonic()
     student.eval()
+    if config.regularization.flops_budget is not None:
+        # On every worker alike: the weights are the same, and so are the turns.
+        fit_threshold(student, turns, collection.passage_share, config.regularization.flops_budget, seed=settings.seed)
     return curves
 
 

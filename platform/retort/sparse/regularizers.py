@@ -6,7 +6,8 @@ L1 and expected FLOPS are means over queries, so parts add up by themselves: eac
 a squared mean and does not add up: a part needs the whole batch's mean activations first. ``flops`` therefore takes them,
 and returns a value whose gradient is the part's exact share; the parts' gradients then sum to the gradient of the whole.
 
-A penalty that is stronger for some queries than for others (``turn_factors``) multiplies their weights before any of these.
+A penalty that is stronger for some queries than for others (``turn_factors``) multiplies their weights before any of these, and
+one that asks what is active more than how much (``saturated``) bends them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Limits", "active_share", "anti_zero", "expected_flops", "flops", "l1", "mean_activation", "turn_factors"]
+__all__ = [
+    "Limits",
+    "active_share",
+    "anti_zero",
+    "expected_flops",
+    "flops",
+    "l1",
+    "mean_activation",
+    "saturated",
+    "turn_factors",
+]
 
 
 def l1(queries: Tensor) -> Tensor:
@@ -76,6 +87,28 @@ def anti_zero(queries: Tensor) -> Tensor:
     is used for the same end elsewhere: parts of a batch add up.
     """
     return (1.0 + l1(queries)).square().reciprocal()
+
+
+def saturated(queries: Tensor, level: float) -> Tensor:
+    r"""Weights as a penalty sees them that asks whether an entry is active, more than how much: :math:`h q / (q + h)`.
+
+    Retrieval costs the same whatever an active entry weighs. L1 shrinks what it does not remove, and so takes from the terms
+    that carry a query; this is L1 at weights far below h (slope 1 at 0) and next to constant far above it, a concave
+    relaxation of L0 as in reweighted L1 (Candès et al., arXiv:0711.1612).
+
+    Args:
+        queries: (b, V), not negative.
+        level: h.
+
+    Returns:
+        (b, V), in [0, h).
+
+    Raises:
+        ValueError: If the level is not positive.
+    """
+    if level <= 0:
+        raise ValueError(f"level must be positive, got {level}")
+    return level * queries / (queries + level)
 
 
 def turn_factors(turn_numbers: Tensor, exponent: float) -> Tensor:
