@@ -74,15 +74,22 @@ def test_dropout_and_its_gradient_are_the_formulas_with_the_same_entries_dropped
     compare(sum(lengths), found, plain(*arguments, lengths, masks=masks, scaling=0.7), arguments)
 
 
-def test_in_half_precision_dropout_is_torchs_own():
-    query, key, value = (tensor.detach().bfloat16() for tensor in inputs(300))
-    torch.manual_seed(0)
-    found, _ = packed_attention(None, query, key, value, None, dropout=0.5, text_lengths=(300,))
-    whole, _ = packed_attention(None, query, key, value, None, text_lengths=(300,))
+def test_half_precision_is_float32_rounded_under_autocast_or_not():
+    lengths = (30, 12)
+    halves = [tensor.detach().bfloat16().requires_grad_() for tensor in inputs(42)]
+    singles = [tensor.detach().float().requires_grad_() for tensor in halves]
+    upstream = torch.randn(1, 42, HEADS, WIDTH, generator=torch.Generator().manual_seed(9))
+    results = []
+    for arguments, enabled in ((halves, True), (halves, False), (singles, False)):
+        torch.manual_seed(3)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            found, _ = packed_attention(None, *arguments, None, dropout=0.3, text_lengths=lengths)
+        assert found.dtype == arguments[0].dtype
+        results.append((found, *torch.autograd.grad(found, arguments, upstream.to(found.dtype))))
 
-    assert found.dtype == torch.bfloat16 and not torch.equal(found, whole)
-    # The mean over 300 random halves of the values is near the mean over all of them.
-    assert (found.float() - whole.float()).abs().mean() < 0.2
+    for half, same, single in zip(*results, strict=True):
+        assert torch.equal(half, same)
+        torch.testing.assert_close(half.float(), single, atol=1e-2, rtol=1e-2)
 
 
 def test_without_lengths_it_is_the_usual_masked_attention():

@@ -66,10 +66,23 @@ def test_a_transposed_tensor_is_dropped_as_what_it_shows():
     torch.testing.assert_close(found, torch.where(kept, values.T / 0.7, 0.0))
 
 
-def test_other_types_and_everything_dropped_are_torchs_own():
-    half = FastDropout(0.5)(torch.ones(1000, dtype=torch.bfloat16))
+def test_bfloat16_drops_the_same_entries_and_is_rounded_once():
+    values = torch.randn(1000, generator=torch.Generator().manual_seed(4)).bfloat16()
+    found = []
+    for argument in (values.requires_grad_(), values.detach().float().requires_grad_()):
+        torch.manual_seed(1)
+        result = FastDropout(0.3)(argument)
+        found.append((result, *torch.autograd.grad(result.sum(), argument)))
 
-    assert half.dtype == torch.bfloat16 and set(half.unique().tolist()) == {0.0, 2.0}
+    assert found[0][0].dtype == found[0][1].dtype == torch.bfloat16
+    for half, single in zip(*found, strict=True):
+        assert torch.equal(half, single.bfloat16())
+
+
+def test_other_types_and_everything_dropped_are_torchs_own():
+    double = FastDropout(0.5)(torch.ones(1000, dtype=torch.float64))
+
+    assert double.dtype == torch.float64 and set(double.unique().tolist()) == {0.0, 2.0}
     assert torch.count_nonzero(FastDropout(1.0)(torch.ones(10))) == 0
 
 

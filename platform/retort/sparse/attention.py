@@ -17,7 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from retort.sparse.dropout import draw_seed, drop, keeping, kept
+from retort.sparse.dropout import FAST, draw_seed, drop, keeping, kept
 
 __all__ = ["PACKED_ATTENTION", "packed_attention"]
 
@@ -42,32 +42,36 @@ def _softmax_dropout_backward(
 
 
 class _DroppedAttention(torch.autograd.Function):
-    """Softmax attention with dropout on its probabilities, for float32 on a processor.
+    """Softmax attention with dropout on its probabilities, on a processor.
 
     torch's own has no fused kernel with dropout and takes ten passes over the (N, L, L) probabilities; this takes four.
+    Computed in float32 whatever comes in: the products are 32 wide here, for which bfloat16 gains nothing.
     """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, probability: float) -> Tensor:
-        scaled = query * scaling
-        probabilities = torch.softmax(scaled @ key.transpose(-1, -2), dim=-1)  # (1, N, L, L)
         seed = draw_seed()
-        ctx.save_for_backward(scaled, key, value, probabilities)
-        ctx.settings = scaling, seed, probability
-        return drop(probabilities, seed, probability) @ value
+        ctx.settings = scaling, seed, probability, query.dtype
+        # Autocast would cast these products back.
+        with torch.autocast(query.device.type, enabled=False):
+            scaled, key, value = query.float() * scaling, key.float(), value.float()
+            probabilities = torch.softmax(scaled @ key.transpose(-1, -2), dim=-1)  # (1, N, L, L)
+            ctx.save_for_backward(scaled, key, value, probabilities)
+            return (drop(probabilities, seed, probability) @ value).to(query.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
         scaled, key, value, probabilities = ctx.saved_tensors
-        scaling, seed, probability = ctx.settings
+        scaling, seed, probability, dtype = ctx.settings
+        gradient = gradients[0].float()
         to_value = drop(probabilities, seed, probability).transpose(-1, -2) @ gradient
         to_scores = gradient @ value.transpose(-1, -2)
         width = probabilities.shape[-1]
         _softmax_dropout_backward(
             probabilities.view(-1, width).numpy(), to_scores.view(-1, width).numpy(), seed, *keeping(probability)
         )
-        return (to_scores @ key) * scaling, to_scores.transpose(-1, -2) @ scaled, to_value, None, None
+        to_query, to_key = (to_scores @ key) * scaling, to_scores.transpose(-1, -2) @ scaled
+        return to_query.to(dtype), to_key.to(dtype), to_value.to(dtype), None, None
 
 
 def _one_text(
@@ -78,7 +82,7 @@ def _one_text(
     if window is not None and length > window:
         places = torch.arange(length, device=query.device)
         near = (places[:, None] - places).abs() < window  # as ModernBERT counts its half window
-    if dropout and near is None and query.dtype == torch.float32 and query.device.type == "cpu":
+    if dropout and near is None and query.dtype in FAST and query.device.type == "cpu":
         return cast(Tensor, _DroppedAttention.apply(query, key, value, scaling, dropout))  # type: ignore[no-untyped-call]
     return F.scaled_dot_product_attention(query, key, value, attn_mask=near, dropout_p=dropout, scale=scaling)
 
