@@ -164,7 +164,7 @@ def _sampler(settings: SearchSpaceConfig, *, ended: int) -> BaseSampler:
     seed = settings.seed + 1000 * ended
     if settings.sampler == "nsga2":
         return NSGAIISampler(seed=seed, population_size=max(4, min(50, settings.trials // 4)))
-    if settings.sampler == "random":
+    if settings.sampler in ("random", "grid"):  # a grid's points are all given; nothing is left to propose
         return RandomSampler(seed=seed)
     # constant_liar: a trial that is still running keeps the next from being proposed beside it.
     return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=max(4, settings.trials // 4))
@@ -229,7 +229,7 @@ def _search(
         sampler=_sampler(settings, ended=len(done)),
         storage=_study(space, done),
         study_name=STUDY,
-        points_to_evaluate=[dict(start) for start in settings.start if dict(start) not in tried],
+        points_to_evaluate=[point for point in space.first_points() if point not in tried],
     )
     # A name of its own for every start of the sweep: Tune continues a run by its name, and we continue by our files.
     name = f"{folder.name.rsplit('/', 1)[-1]}-{time.time_ns():x}"
