@@ -27,6 +27,7 @@ from retort.errors import InputError, RunError
 from retort.progress import Progress
 from retort.report.front import TrialPoint
 from retort.report.measures import SHOWN
+from retort.report.sweeps import DESCRIPTION
 from retort.retrieval import evaluate
 from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
 from retort.shards import rankings, training, vectors
@@ -140,7 +141,7 @@ def run_sweep(
     with folder.writing(
         STAGE, VERSION, config=config, inputs=_inputs(workspace, space), keep_parts=True, extend=True
     ) as writer:
-        writer.add(folder.write_bytes("sweep.json", (json.dumps(_description(space), indent=1) + "\n").encode()))
+        writer.add(folder.write_bytes(DESCRIPTION, (json.dumps(_description(space), indent=1) + "\n").encode()))
         writer.add(*listener.started(folder, space))
         # The baselines are measured with the base's encoder, which need not be one of those that are searched.
         prepare_vectors(workspace, base.encoder, progress)
