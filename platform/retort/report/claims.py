@@ -48,14 +48,14 @@ RULES: Final[Mapping[str, str]] = {
     ),
     "paper_samples": (
         "On RR and on R@100: holds if 16 samples are significantly better than the fewest, and for every larger n the interval "
-        "of its gain over 16 ends below that rise; does not if a larger n is significantly better than 16 by at least the rise, or "
-        "the fewest are significantly better than 16. The claim: what one measure says and the other doesn't contradict."
+        "of its gain over 16 ends below that rise; does not if a larger n is significantly better than 16 by at least the rise, "
+        "or the fewest are significantly better than 16. The claim: what one measure says and the other doesn't contradict."
     ),
     "paper_regularization": (
         "Two parts, both of which must hold. Cost: holds if some preset has at most half the FLOPS of the unregularised row and, "
-        "at its interval's worse end, at most 2 % less R@100; does not if no preset halves FLOPS, or every one that does loses more "
-        "than 2 % at the interval's better end. Long conversations: the share of FLOPS saved at turns from 8 on, less the share "
-        "saved at turns up to 3, by the interval's sign."
+        "at its interval's worse end, at most 2 % less R@100; does not if no preset halves FLOPS, or every one that does loses "
+        "more than 2 % at the interval's better end. Long conversations: the share of FLOPS saved at turns from 8 on, less the "
+        "share saved at turns up to 3, by the interval's sign."
     ),
 }
 

@@ -222,14 +222,15 @@ def choose(recipe: Recipe, unregularised: Mapping[int, RecipeTrial]) -> Choice:
     for seeds in groups:
         base = {seed: unregularised[seed] for seed in seeds}
         alone = [{trial.seed: trial} for trial in recipe.trials if trial.seed in seeds]
-        candidates = [base, *(by_setting.values() if one_setting else alone)]
+        candidates: list[dict[int, RecipeTrial]] = [base, *(by_setting.values() if one_setting else alone)]
         least = (1 - LOSS) * math.fsum(trial.recall for trial in base.values())
         within = [own for own in candidates if math.fsum(trial.recall for trial in own.values()) >= least]
-        chosen.update(min(within, key=_total_flops))
+        best = min(within, key=_total_flops)
+        chosen.update(best)
     return Choice(recipe, one_setting, dict(sorted(chosen.items())), fronts, areas)
 
 
-def _total_flops(own: Mapping[int, RecipeTrial]) -> float:
+def _total_flops(own: dict[int, RecipeTrial]) -> float:
     return math.fsum(trial.flops for trial in own.values())
 
 
