@@ -130,6 +130,11 @@ def test_the_figures_that_decide_are_told():
     )
 
 
+def test_a_baseline_that_retrieves_nothing_tells_nothing():
+    made = grid("paper_regularization", {"disco": {"FLOPS": 0.0}, "high": {}})
+    assert verdict(made).direction == "can't be told" and "retrieves nothing" in verdict(made).reasons[0]
+
+
 def test_the_baselines_row_is_the_questions_or_the_first():
     assert grid("paper_samples", {1: {}, 16: {}}).baseline.label == "16"
     assert grid("paper_samples", {8: {}, 32: {}}).baseline.label == "8"

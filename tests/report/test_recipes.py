@@ -120,6 +120,18 @@ def test_figures_are_those_of_the_turns_reported_on():
     assert ours.trials == {0: 1, 1: 1} and l1.trials == {0: 2, 1: 2}
 
 
+def test_a_choice_without_any_flops_is_told_as_null():
+    sparse = Recipe("ours", (trial(0.1, 0, 0.8, 0.0), PLAIN[0]))
+    plain = unregularised_students([sparse])
+    measured = {
+        "l1-0.1-0": {"R@100": np.ones(4), "FLOPS": np.zeros(4)},
+        "l1-0.0-0": {"R@100": np.ones(4), "FLOPS": np.ones(4)},
+    }
+    report = recipe_report([choose(sparse, plain)], plain, measured, TURNS, split="dev", baseline="ours")
+    (row,) = json.loads(json.dumps(report.to_json(), allow_nan=False))["rows"]
+    assert row["times_fewer_flops"] is None and row["times_interval"] is None and row["recall_change"] == 0
+
+
 def test_the_report_is_told_and_drawn(terminal):
     report = made_report()
     table = terminal(recipes_table(report))

@@ -182,7 +182,7 @@ def strategy(grid: Grid) -> tuple[Direction, list[str]]:
         low, high = one.difference.interval or (-np.inf, np.inf)
         within.append(-bound < low and high < bound)
     if within and all(within):
-        return "does not hold", [*reasons, f"every interval lies within {MARGIN:.0%} of the window's mean"]
+        return "does not hold", [*reasons, f"every interval lies within {100 * MARGIN:g} % of the window's mean"]
     return "can't be told", reasons
 
 
@@ -224,14 +224,17 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
     known = [row for row in presets if grid.published(row) is not None]
     presets = known or presets
     base_flops, base_recall = grid.baseline.means["FLOPS"], grid.baseline.means["R@100"]
+    if not base_flops or not base_recall:
+        return "can't be told", [f"{grid.baseline.label} retrieves nothing: its R@100 or its FLOPS is 0"]
     recall = {one.row: one for one in grid.differences if one.measure == "R@100"}
     reasons, halved = [], []
     for row in presets:
-        ratio = row.means["FLOPS"] / base_flops if base_flops else np.inf
+        ratio = row.means["FLOPS"] / base_flops
         low, high = recall[row.label].interval or (-np.inf, np.inf)
         reasons.append(
             f"{row.label}: FLOPS {figure('FLOPS', row.means['FLOPS'])} ({ratio:.2f} of {figure('FLOPS', base_flops)}), "
-            f"R@100 {recall[row.label].difference / base_recall:+.1%}, 95 % [{low / base_recall:+.1%}, {high / base_recall:+.1%}]"
+            f"R@100 {_percent(recall[row.label].difference / base_recall)}, "
+            f"95 % [{_percent(low / base_recall)}, {_percent(high / base_recall)}]"
         )
         if ratio <= HALF:
             halved.append((row, recall[row.label].difference, low, high))
@@ -271,10 +274,14 @@ def _depth(grid: Grid, row: Row) -> tuple[Direction, str]:
     low, high = bootstrap_totals_by_conversation(columns, grid.turns.conversation_ids, saved)
     shares = [1 - own[turns].sum() / base[turns].sum() for turns in (deep, early)]
     reason = (
-        f"{row.label}: FLOPS saved {shares[0]:.0%} at turns from {DEEP} on, {shares[1]:.0%} up to {EARLY}: "
+        f"{row.label}: FLOPS saved {100 * shares[0]:.0f} % at turns from {DEEP} on, {100 * shares[1]:.0f} % up to {EARLY}: "
         f"{100 * at:+.1f} points, 95 % [{100 * low:+.1f}, {100 * high:+.1f}]"
     )
     return ("holds" if low > 0 else "does not hold" if high < 0 else "can't be told"), reason
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f} %"
 
 
 def _seeds(grid: Grid, row: Row) -> int:

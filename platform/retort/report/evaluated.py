@@ -19,6 +19,7 @@ from retort.retrieval.evaluate import evaluate_student
 from retort.retrieval.students import find_run, open_run
 from retort.shards.index import open_index, prepare_index
 from retort.shards.reader import Collection
+from retort.sparse.search import ExactIndex
 from retort.storage import Folder, Workspace
 
 __all__ = ["SEED", "Evaluator"]
@@ -38,8 +39,7 @@ class Evaluator:
 
     def __init__(self, workspace: Workspace, split: str, progress: Progress = silent) -> None:
         self.workspace, self.split, self.progress = workspace, split, progress
-        self._collection = lru_cache(maxsize=2)(self._open_collection)
-        self._index = lru_cache(maxsize=2)(lambda name: open_index(workspace.folder(name)))
+        self._opened = lru_cache(maxsize=2)(self._open)
         self._values: dict[str, dict[str, np.ndarray]] = {}
         self._turns: Turns | None = None
 
@@ -76,15 +76,14 @@ class Evaluator:
         """
         if run not in self._values:
             opened = open_run(self.workspace, run)
-            collection = self._collection(opened.vectors.name)
-            index = prepare_index(self.workspace, opened.vectors, self.progress)
+            collection, index = self._opened(opened.vectors.name)
             done = evaluate_student(
                 self.workspace,
                 opened,
                 split=self.split,
                 settings=opened.config.evaluation,
                 collection=collection,
-                index=self._index(index.name),
+                index=index,
             )
             self._values[run] = self._read(done.folder, run)
         return self._values[run]
@@ -96,8 +95,9 @@ class Evaluator:
             self.values(run)
         self.progress(STAGE, len(runs), len(runs))
 
-    def _open_collection(self, name: str) -> Collection:
-        return Collection(self.workspace.folder(name))
+    def _open(self, name: str) -> tuple[Collection, ExactIndex]:
+        vectors = self.workspace.folder(name)
+        return Collection(vectors), open_index(prepare_index(self.workspace, vectors, silent))
 
     def _read(self, folder: Folder, run: str) -> dict[str, np.ndarray]:
         table = folder.read_table("measures.parquet").sort_by("query_id")

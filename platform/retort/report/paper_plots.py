@@ -47,7 +47,7 @@ def by_turn_figures(grid: Grid, title: str) -> dict[str, bytes]:
                 linestyle=_DASHES[number // len(_COLOURS) % len(_DASHES)],
                 linewidth=2.2 if row is grid.baseline else 1.3,
                 markersize=5,
-                label=row.label,
+                label=f"{row.label}{' (baseline)' if row is grid.baseline else ''}",
             )
         axes.set_xticks(range(len(groups)), labels, fontsize=8)
         axes.set_xlabel("turn number (turns)")

@@ -178,9 +178,12 @@ class RecipeReport:
     baselines: Mapping[str, Mapping[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as one JSON document."""
+        """The report as one JSON document; what no finite number says is null."""
         reference = {"R@100": RECALL_REFERENCE, "FLOPS": FLOPS_REFERENCE, "FLOPS floor": FLOPS_FLOOR}
-        return {"reference": reference, "loss": LOSS, **asdict(self)}
+        data = {"reference": reference, "loss": LOSS, **asdict(self)}
+        for row in data["rows"]:
+            row |= {key: None for key in ("recall_change", "times_fewer_flops") if not math.isfinite(row[key])}
+        return data
 
 
 def unregularised_students(recipes: Sequence[Recipe]) -> dict[int, RecipeTrial]:

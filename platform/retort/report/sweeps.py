@@ -1,10 +1,12 @@
 """A sweep's files, as reports read them, whether it has ended or not: what it searches, and its ended trials."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from retort.errors import WorkspaceError
-from retort.report.points import TrialPoint
+from retort.report.points import Scalar, TrialPoint
 from retort.storage import Folder, Workspace
 
 __all__ = ["DESCRIPTION", "SweepFiles", "find_sweeps", "list_sweeps", "read_trials", "trial_file"]
@@ -19,7 +21,7 @@ class SweepFiles:
     Attributes:
         folder: ``sweeps/<name>-<fingerprint>``.
         name: The search space's, with its profiles.
-        searched: The searched keys, in their order.
+        searched: The searched keys, in their order, with their choices; None where a range is searched.
         trials: How many there shall be.
         points: Those that have ended, in that order.
         ended: Whether the sweep has.
@@ -27,7 +29,7 @@ class SweepFiles:
 
     folder: Folder
     name: str
-    searched: tuple[str, ...]
+    searched: Mapping[str, Sequence[Scalar] | None]
     trials: int
     points: tuple[TrialPoint, ...]
     ended: bool
@@ -39,8 +41,18 @@ class SweepFiles:
 
     @property
     def finished(self) -> list[TrialPoint]:
-        """The trials that have a run."""
-        return [point for point in self.points if point.status == "finished"]
+        """The trials that have a run, in the order of what is searched: trials end in any order."""
+        return sorted((point for point in self.points if point.status == "finished"), key=self._place)
+
+    def _place(self, point: TrialPoint) -> list[float]:
+        places = []
+        for key, choices in self.searched.items():
+            value = point.config.get(key)
+            if choices is not None:
+                places.append(float(choices.index(value)) if value in choices else math.inf)
+            else:
+                places.append(float(value) if isinstance(value, int | float) else math.inf)
+        return places
 
 
 def trial_file(trial: str) -> str:
@@ -72,9 +84,13 @@ def _read(folder: Folder) -> SweepFiles:
     described: dict[str, Any] = folder.read_json(DESCRIPTION)
     settings = described["settings"]
     record = folder.record()
-    points = tuple(read_trials(folder))
     return SweepFiles(
-        folder, described["name"], tuple(settings["search"]), int(settings["trials"]), points, record is not None
+        folder=folder,
+        name=described["name"],
+        searched={key: found if isinstance(found, list) else None for key, found in settings["search"].items()},
+        trials=int(settings["trials"]),
+        points=tuple(read_trials(folder)),
+        ended=record is not None,
     )
 
 
