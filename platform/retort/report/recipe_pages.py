@@ -36,8 +36,8 @@ def recipes_table(report: RecipeReport) -> Table:
         table.add_section()
     table.caption = (
         f"area: hypervolume over R@100 and log10 FLOPS, reference {RECALL_REFERENCE:g} and {FLOPS_REFERENCE:g}; gain: less "
-        f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less R@100 on "
-        f"the validation turns, its figures on {report.split}."
+        f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less R@100 "
+        f"on the validation turns, its figures on {report.split}."
     )
     table.caption_justify = "left"
     return table
