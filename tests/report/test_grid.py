@@ -29,6 +29,11 @@ def test_settings_that_differ_in_kind_alone_are_different_rows():
     assert len(grid_rows([run(True, 0, [1] * 4), run(1, 0, [1] * 4)])) == 2
 
 
+def test_rows_are_told_apart_by_as_many_digits_as_it_takes():
+    assert [row.label for row in grid_rows([run(0.03, 0, [1]), run(0.1, 0, [1])])] == ["0.03", "0.1"]
+    assert [row.label for row in grid_rows([run(0.03001, 0, [1]), run(0.03, 0, [1])])] == ["0.03001", "0.03"]
+
+
 def test_differences_are_paired_by_turn_after_averaging_over_shared_seeds():
     rows = grid_rows(
         [

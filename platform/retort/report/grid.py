@@ -131,10 +131,12 @@ def grid_rows(runs: Sequence[SeededRun]) -> list[Row]:
     for run in runs:
         by_setting.setdefault(tuple((key, repr(value)) for key, value in sorted(run.setting.items())), []).append(run)
     rows = []
-    for own in by_setting.values():
+    labels = [", ".join(knob_text(value) for value in own[0].setting.values()) or "all" for own in by_setting.values()]
+    if len(set(labels)) < len(labels):  # three significant digits are not enough
+        labels = [", ".join(str(value) for value in own[0].setting.values()) for own in by_setting.values()]
+    for label, own in zip(labels, by_setting.values(), strict=True):
         own.sort(key=lambda run: run.seed)
         setting = own[0].setting
-        label = ", ".join(knob_text(value) for value in setting.values()) or "all"
         if len({run.seed for run in own}) < len(own):
             raise InputError(f"the setting {label} has a seed twice: {', '.join(run.run for run in own)}")
         per_seed = {measure: [float(run.values[measure].mean()) for run in own] for measure in own[0].values}

@@ -34,17 +34,21 @@ def recipes_table(report: RecipeReport) -> Table:
         for number, cells in enumerate(_lines(row)):
             table.add_row(Text(row.recipe) if number == 0 else "", *cells)
         table.add_section()
-    table.caption = (
-        f"area: hypervolume over R@100 and log10 FLOPS, reference {RECALL_REFERENCE:g} and {FLOPS_REFERENCE:g}; gain: less "
-        f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less R@100 "
-        f"on the validation turns, its figures on {report.split}."
-    )
+    table.caption = _caption(report)
     table.caption_justify = "left"
     return table
 
 
 def _title(report: RecipeReport) -> str:
     return f"fronts, chosen on the validation turns, on {report.split} ({report.n} turns)"
+
+
+def _caption(report: RecipeReport) -> str:
+    return (
+        f"area: hypervolume over R@100 and log10 FLOPS, reference {RECALL_REFERENCE:g} and {FLOPS_REFERENCE:g}; gain: less "
+        f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less "
+        f"R@100 on the validation turns, its figures on {report.split}."
+    )
 
 
 def _lines(row: RecipeRow) -> list[list[str]]:
@@ -111,7 +115,7 @@ def recipe_pages(report: RecipeReport) -> dict[str, bytes]:
     rows = [["unregularised", "mean", "", "", "", "", *plain]]
     rows += [[row.recipe, *cells] for row in report.rows for cells in _lines(row)]
     lines += markdown_table(["recipe", *(header.replace("\n", " ") for header in HEADERS)], rows)
-    lines += ["", f"{recipes_table(report).caption}", ""]
+    lines += ["", _caption(report), ""]
     lines += [f"- {note}" for note in recipe_notes(report)]
     lines += ["", "![fronts](fronts.png)", ""]
     pages = {"fronts.json": (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode()}

@@ -95,14 +95,15 @@ def _read(folder: Folder) -> SweepFiles:
 
 
 def find_sweeps(workspace: Workspace, name: str) -> list[SweepFiles]:
-    """The sweeps of a name: all that it is the beginning of, or the one that it is.
+    """The sweeps of a name: the one whose folder it is, else all of a search space with its profiles, else of a beginning.
 
     Raises:
         WorkspaceError: If there is none.
     """
     name = name.removeprefix("sweeps/").rstrip("/")
     known = list_sweeps(workspace)
-    found = [sweep for sweep in known if sweep.label == name] or [s for s in known if s.label.startswith(name)]
+    found = [sweep for sweep in known if sweep.label == name] or [sweep for sweep in known if sweep.name == name]
+    found = found or [sweep for sweep in known if sweep.label.startswith(name)]
     if not found or not name:
         listed = ", ".join(sweep.label for sweep in known) or "none; run one first: retort sweep --help"
         raise WorkspaceError(f"workspace {workspace.url}: no sweep {name!r}: {listed}")
