@@ -12,6 +12,7 @@ from scipy import stats
 from retort.measures.significance import (
     bonferroni,
     bootstrap_by_conversation,
+    bootstrap_totals_by_conversation,
     holm,
     paired_t_test,
     randomization_test,
@@ -166,6 +167,44 @@ def test_bootstrap_matches_scipy_where_every_conversation_has_one_turn():
 
     # Both ends are estimated from 10,000 resamples: their own error is about 1 % of the interval.
     assert interval == pytest.approx(tuple(expected.confidence_interval), abs=0.01)
+
+
+def test_a_ratio_of_totals_by_hand_on_two_conversations():
+    # Totals: a has 1 and 2, b has 3 and 1. Resamples a a: 1/2, a b: 4/3, b b: 3; shares 1/4, 1/2, 1/4.
+    columns = np.array([[1.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
+
+    def ratio(level):
+        return bootstrap_totals_by_conversation(
+            columns, ["a", "b", "b"], lambda totals: totals[:, 0] / totals[:, 1], level=level
+        )
+
+    assert ratio(0.95) == (0.5, 3.0)
+    assert ratio(0.4) == pytest.approx((4 / 3, 4 / 3))
+
+
+def test_resamples_where_the_statistic_is_not_finite_are_left_out():
+    columns = np.array([[1.0, 0.0], [1.0, 2.0]])
+
+    def ratio(totals):
+        return totals[:, 0] / totals[:, 1]
+
+    # Of a a (infinite), a b (2/2) and b b (2/4), two are left.
+    assert bootstrap_totals_by_conversation(columns, ["a", "b"], ratio) == (0.5, 1.0)
+    with pytest.raises(ValueError, match="finite in no resample"):
+        bootstrap_totals_by_conversation(columns[:, [0, 0]] * [1, 0], ["a", "b"], ratio)
+    with pytest.raises(ValueError, match=r"columns \(2, 2\) and 1 conversation_ids"):
+        bootstrap_totals_by_conversation(columns, ["a"], ratio)
+
+
+@given(seed=SEEDS)
+def test_the_mean_is_a_ratio_of_totals(seed):
+    generator = np.random.default_rng(seed)
+    differences, conversation_ids = generator.random(30), [str(number) for number in generator.integers(0, 9, 30)]
+    columns = np.column_stack([differences, np.ones(30)])
+    interval = bootstrap_totals_by_conversation(
+        columns, conversation_ids, lambda totals: totals[:, 0] / totals[:, 1], resamples=200, seed=seed
+    )
+    assert interval == bootstrap_by_conversation(differences, conversation_ids, resamples=200, seed=seed)
 
 
 def test_turns_that_move_together_widen_the_interval():

@@ -219,6 +219,39 @@ def test_samplers_that_learn(prepared_copy, smoke_space, retort, sampler):
         assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
 
 
+def test_a_grid_is_run_once_and_in_parts(prepared_copy, smoke_space, tmp_path, retort):
+    variants = {"plain": {"regularization.query": "none"}, "few": {"sampling.count": 2, "sampling.window": [0, 20]}}
+    data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
+    data |= {"search": {"training.seed": [0, 1]}, "variants": variants, "sampler": "grid", "concurrent": 2}
+    del data["trials"]
+    path, profile = tmp_path / "grid.yaml", tmp_path / "brief.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    profile.write_text("training: {batch_turns: 8}\n", encoding="utf-8")
+    words = ("sweep", path, "-w", prepared_copy, "--profile", profile, "--json")
+    first = retort(*words, "--trials", 2)
+    assert first.code == 0, first.err
+    whole = retort(*words, "--resume")
+    assert whole.code == 0, whole.err
+
+    def configurations(done):
+        return sorted((trial["config"]["training.seed"], trial["config"]["variant"]) for trial in done.json()["trials"])
+
+    assert configurations(first) == [(0, "few"), (0, "plain")]
+    assert configurations(whole) == [(0, "few"), (0, "plain"), (1, "few"), (1, "plain")]
+    assert whole.json()["trials"][:2] == [
+        trial | {"on_front": now["on_front"], "evaluation": now["evaluation"]}
+        for trial, now in zip(first.json()["trials"], whole.json()["trials"][:2], strict=True)
+    ]
+    assert whole.json()["sweep"].startswith("grid+brief-")
+    for trial in whole.json()["trials"]:
+        experiment = json.loads((prepared_copy / "runs" / trial["run"] / "experiment.json").read_text())
+        assert experiment["training"]["seed"] == trial["config"]["training.seed"]
+        assert experiment["training"]["batch_turns"] == 8
+        assert experiment["sampling"]["count"] == {"few": 2, "plain": 8}[trial["config"]["variant"]]
+    again = retort(*words)
+    assert again.code == 0 and again.json() == whole.json()
+
+
 def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_path, retort):
     data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
     data |= {"search": {"encoder.passage_tokens": [32, 48]}, "trials": 2, "concurrent": 1}

@@ -9,6 +9,7 @@ from retort.cli.reports import tell_sweep
 from retort.cli.shared import (
     JsonOption,
     Overrides,
+    ProfileOption,
     WorkspaceOption,
     open_tracker,
     open_workspace,
@@ -26,6 +27,7 @@ def prepare(
     experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
     workspace: WorkspaceOption,
     overrides: Overrides = None,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the stages that an experiment trains from: vectors, their index, teacher rankings, training shards.
@@ -35,7 +37,7 @@ def prepare(
     from retort.config import load_experiment
     from retort.shards.prepare import prepare as run
 
-    config = load_experiment(experiment, overrides or ())
+    config = load_experiment(experiment, overrides or (), profiles=profile or ())
     place = open_workspace(workspace)
     with terminal_progress() as progress:
         done = run(place, config, progress)
@@ -53,6 +55,7 @@ def distill(
     experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
     workspace: WorkspaceOption,
     overrides: Overrides = None,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Distil a student, running the stages that are missing; the same experiment again is the same run.
@@ -61,7 +64,7 @@ def distill(
     """
     from retort.config import load_experiment
 
-    config = load_experiment(experiment, overrides or ())
+    config = load_experiment(experiment, overrides or (), profiles=profile or ())
     place = open_workspace(workspace)
     from retort.distill.trainer import check_distillation, distil
     from retort.sweep.tracked import log_missing
@@ -132,6 +135,7 @@ def sweep(
     space: Annotated[Path, typer.Argument(help="The search space's YAML.")],
     workspace: WorkspaceOption,
     overrides: Overrides = None,
+    profile: ProfileOption = None,
     trials: Annotated[int | None, typer.Option(min=1, help="How many; by default what the space says.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
@@ -140,11 +144,14 @@ def sweep(
     """Search a space against two objectives and print its Pareto front.
 
     Example: retort sweep search_spaces/pareto.yaml --workspace w --trials 8
+
+    The paper's grids on another corpus: retort sweep search_spaces/paper_samples.yaml --profile
+    search_spaces/profiles/mtrag.yaml --workspace w
     """
     from retort.sweep.space import load_space
 
     # Mistakes are told of before Ray and torch are imported, which takes seconds.
-    loaded = load_space(space, overrides or (), trials=trials)
+    loaded = load_space(space, overrides or (), profiles=profile or (), trials=trials)
     place = open_workspace(workspace)
     from retort.sweep.tracked import TrackedSweep
     from retort.sweep.tuner import run_sweep

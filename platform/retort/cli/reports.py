@@ -1,4 +1,4 @@
-"""``retort front``, ``compare``, ``export`` and ``ui``: what came of it, and what is taken away."""
+"""``retort front``, ``compare``, ``report``, ``export`` and ``ui``: what came of it, and what is taken away."""
 
 import os
 import sys
@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from retort.cli.shared import JsonOption, WorkspaceOption, open_workspace, print_json, program, say
+from retort.cli.shared import (
+    JsonOption,
+    WorkspaceOption,
+    open_workspace,
+    print_json,
+    program,
+    say,
+    terminal_progress,
+)
 from retort.errors import InputError
 
 __all__ = ["register", "tell_sweep"]
@@ -73,6 +81,82 @@ def compare(
     table_console().print(compare_table(rows))
 
 
+def report(
+    what: Annotated[str, typer.Argument(help="paper, or fronts.")],
+    workspace: WorkspaceOption,
+    sweeps: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SWEEP]...", help="fronts: recipes, each a sweep's beginning (one per seed); A,B joins."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that is reported on.")] = "dev",
+    sweep: Annotated[
+        list[str] | None, typer.Option("--sweep", help="paper: only these sweeps, or beginnings of names; repeatable.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="fronts: compared with; by default the first recipe.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A directory; by default below reports/ in the workspace.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report on several sweeps: the paper's questions beside its published figures, or fronts of recipes against each other.
+
+    Example: retort report paper --workspace w --split dev
+
+    Example: retort report fronts l1_recipe our_recipe --workspace w
+    """
+    place = open_workspace(workspace)
+    if what == "paper":
+        _report_paper(place, [*(sweeps or ()), *(sweep or ())], split, out, as_json)
+    elif what == "fronts":
+        _report_fronts(place, [*(sweeps or ()), *(sweep or ())], split, baseline, out, as_json)
+    else:
+        raise InputError(
+            f"{what!r} is no report: there are paper and fronts; a sweep's own front: {program()} front {what} "
+            f"--workspace {workspace}"
+        )
+
+
+def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as_json: bool) -> None:
+    from retort.report.paper import claims_table, differences_table, rows_table
+    from retort.report.paper_pages import paper_pages, write_pages
+    from retort.report.paper_runs import paper_report
+    from retort.terminal import table_console
+
+    with terminal_progress() as progress:
+        done = paper_report(place, split=split, names=names, progress=progress)
+    where = write_pages(paper_pages(done), place, f"paper-{split}", out)
+    if as_json:
+        print_json({"directory": where, **done.to_json()})
+        return
+    console = table_console()
+    for one in done.sweeps:
+        console.print(rows_table(one, split))
+        if one.grid.differences:
+            console.print(differences_table(one.grid))
+    console.print(claims_table(done))
+    say(f"all of it, with figures by turn number and the rules of the verdicts: {where}")
+
+
+def _report_fronts(
+    place: Any, names: list[str], split: str, baseline: str | None, out: Path | None, as_json: bool
+) -> None:
+    from retort.report.paper_pages import write_pages
+    from retort.report.recipe_pages import recipe_notes, recipe_pages, recipes_table
+    from retort.report.recipe_runs import fronts_report
+    from retort.terminal import table_console
+
+    with terminal_progress() as progress:
+        done = fronts_report(place, names, split=split, baseline=baseline, progress=progress)
+    where = write_pages(recipe_pages(done), place, f"fronts-{split}", out)
+    if as_json:
+        print_json({"directory": where, **done.to_json()})
+        return
+    table_console().print(recipes_table(done))
+    for note in recipe_notes(done):
+        say(note)
+    say(f"all of it, with the fronts as a figure: {where}")
+
+
 def export(
     run: Annotated[str, typer.Argument(help="The run.")],
     directory: Annotated[Path, typer.Argument(help="A directory that does not exist yet.")],
@@ -121,5 +205,5 @@ def ui(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (front, compare, export, ui):
+    for command in (front, compare, report, export, ui):
         app.command()(command)

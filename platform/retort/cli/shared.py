@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JsonOption",
     "Overrides",
+    "ProfileOption",
     "WorkspaceOption",
     "open_tracker",
     "open_workspace",
@@ -30,6 +31,10 @@ WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
+]
+ProfileOption = Annotated[
+    list[Path] | None,
+    typer.Option("--profile", help="A YAML laid over the file before KEY=VALUE, for another corpus; repeatable."),
 ]
 
 

@@ -25,11 +25,19 @@ from retort.config.experiment import (
     TeacherConfig,
     TrainingConfig,
 )
-from retort.config.reading import experiment_from, load_experiment, parse_overrides, read_yaml, with_overrides
-from retort.config.search_space import MIN_REFERENCE_FLOPS, Range, SearchSpaceConfig
+from retort.config.reading import (
+    experiment_from,
+    load_experiment,
+    parse_overrides,
+    read_yaml,
+    with_overrides,
+    with_profiles,
+)
+from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig
 
 __all__ = [
     "MIN_REFERENCE_FLOPS",
+    "VARIANT",
     "ContextConfig",
     "CorpusConfig",
     "EncoderConfig",
@@ -51,4 +59,5 @@ __all__ = [
     "read_yaml",
     "validated",
     "with_overrides",
+    "with_profiles",
 ]

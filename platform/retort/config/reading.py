@@ -10,7 +10,7 @@ from retort.config.base import validated
 from retort.config.experiment import ExperimentConfig
 from retort.errors import ConfigError
 
-__all__ = ["experiment_from", "load_experiment", "parse_overrides", "read_yaml", "with_overrides"]
+__all__ = ["experiment_from", "load_experiment", "parse_overrides", "read_yaml", "with_overrides", "with_profiles"]
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -85,14 +85,35 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
     return result
 
 
+def with_profiles(data: Mapping[str, Any], profiles: Sequence[str | Path]) -> dict[str, Any]:
+    """Lay profiles over settings, in the order given: YAMLs that say what another corpus or machine needs.
+
+    A section of the experiment is merged key by key; everything else, what is searched included, is replaced as a whole.
+
+    Raises:
+        ConfigError: If a profile can't be read; what its keys mean is checked by the model, not here.
+    """
+    merged = dict(data)
+    for path in profiles:
+        for key, value in read_yaml(path).items():
+            below = merged.get(key)
+            together = (
+                key in ExperimentConfig.model_fields and isinstance(value, Mapping) and isinstance(below, Mapping)
+            )
+            merged[key] = {**below, **value} if together and below is not None else value
+    return merged
+
+
 def experiment_from(data: Mapping[str, Any], *, source: str | None = None) -> ExperimentConfig:
     """Check plain data and build an experiment from it; every problem is in the ``ConfigError``."""
     return validated(ExperimentConfig, data, source=source)
 
 
-def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """Read an experiment's YAML, with ``key=value`` overrides; raises ``ConfigError`` with every problem."""
-    data = read_yaml(path)
+def load_experiment(
+    path: str | Path, overrides: Sequence[str] = (), *, profiles: Sequence[str | Path] = ()
+) -> ExperimentConfig:
+    """Read an experiment's YAML, with profiles and ``key=value`` overrides; raises ``ConfigError`` with every problem."""
+    data = with_profiles(read_yaml(path), profiles)
     if "search" in data or "objectives" in data:
         raise ConfigError(["is a search space, not an experiment: retort sweep takes it"], source=str(path))
     return experiment_from(with_overrides(data, parse_overrides(overrides)), source=str(path))

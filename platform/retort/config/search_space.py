@@ -1,14 +1,18 @@
 """What a sweep searches, by which sampler, for which two objectives."""
 
-from typing import Annotated, Literal, Self
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, TypeAdapter, ValidationError, model_validator
 
 from retort.config.base import Settings, kind_of_value
 
-__all__ = ["MIN_REFERENCE_FLOPS", "Range", "SearchSpaceConfig"]
+__all__ = ["MAX_GRID", "MIN_REFERENCE_FLOPS", "VARIANT", "Range", "SearchSpaceConfig"]
 
 MIN_REFERENCE_FLOPS = 0.1  # the hypervolume's axis ends at 0.05, below which nothing is won any more
+MAX_GRID = 1000  # combinations; all of them are checked before the first is run
+VARIANT = "variant"  # the searched key whose choices are the names in `variants`
 
 
 class Range(Settings):
@@ -29,6 +33,13 @@ class Range(Settings):
             raise ValueError("log and step exclude each other")
         return self
 
+    def steps(self) -> tuple[float, ...]:
+        """The values from low to at most high, a step apart, without the additions' rounding; needs a step."""
+        if self.step is None:
+            raise ValueError(f"a range from {self.low} to {self.high} without a step has no list of values")
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return tuple(float(f"{self.low + number * self.step:.12g}") for number in range(count))
+
 
 Choice = bool | int | float | str | None
 Dimension = Annotated[
@@ -40,17 +51,82 @@ class SearchSpaceConfig(Settings):
     """What a sweep searches, beside the experiment that it varies."""
 
     search: dict[str, Dimension] = Field(min_length=1, description="key -> choices, or low and high")
+    variants: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="name -> settings that belong together, by dotted key; searched as `variant`, by default all of them",
+    )
     objectives: dict[Literal["R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0"], Literal["max", "min"]] = Field(
         min_length=2, max_length=2, description="two measures and their directions"
     )
-    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
-    trials: PositiveInt = 16
+    sampler: Literal["tpe", "nsga2", "random", "grid"] = Field(
+        default="tpe", description="grid: every combination once, the last searched key changing fastest"
+    )
+    trials: PositiveInt = Field(default=16, description="with sampler grid by default, and at most, the whole grid")
     concurrent: PositiveInt = Field(default=2, description="trials at a time; no part of the result's identity")
     seed: int = Field(default=0, ge=0)
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
     reference: dict[str, float] | None = Field(
         default=None, description="of the hypervolume; null: the raw context's own measures on the validation turns"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _variants_are_searched_and_a_grid_has_its_size(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        filled = dict(data)
+        variants, search = filled.get("variants"), filled.get("search", {})
+        if isinstance(variants, Mapping) and variants and isinstance(search, Mapping) and VARIANT not in search:
+            # Behind what is written in search: the seeds, if they stand there, change last.
+            search = filled["search"] = {**search, VARIANT: list(variants)}
+        if filled.get("sampler") == "grid" and "trials" not in filled:
+            try:
+                size = _grid_size(TypeAdapter(dict[str, Dimension]).validate_python(search))
+            except (ValidationError, ValueError):
+                return filled  # told of by the checks below
+            filled["trials"] = max(1, size)
+        return filled
+
+    @property
+    def grid_size(self) -> int:
+        """How many combinations of choices there are; every range needs a step."""
+        return _grid_size(self.search)
+
+    @model_validator(mode="after")
+    def _variants_are_known_and_no_setting_is_searched_twice(self) -> Self:
+        chosen = self.search.get(VARIANT, ())
+        if isinstance(chosen, Range):
+            raise ValueError(f"search.{VARIANT} takes names of variants, not a range")
+        for name in chosen:
+            if name not in self.variants:
+                known = ", ".join(self.variants) or "none"
+                raise ValueError(f"search.{VARIANT} names {name!r}, which is not in variants: {known}")
+        for name, settings in self.variants.items():
+            if twice := sorted(set(settings) & set(self.search)):
+                raise ValueError(f"variants.{name} sets {', '.join(twice)}, which is searched too")
+            if not settings and len(self.variants) == 1:
+                raise ValueError(f"variants.{name} is alone and sets nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _a_grid_is_finite_and_no_larger_than_it_is(self) -> Self:
+        if self.sampler != "grid":
+            return self
+        for key, dimension in self.search.items():
+            if isinstance(dimension, Range):
+                if dimension.step is None:
+                    raise ValueError(f"search.{key}: a grid tries every value; give the range a step, or choices")
+            elif len({(type(choice), choice) for choice in dimension}) < len(dimension):
+                raise ValueError(f"search.{key} holds a choice twice: {list(dimension)}")
+        if self.start:
+            raise ValueError("start: a grid tries every combination once, in the order of search; leave start out")
+        if self.grid_size > MAX_GRID:
+            raise ValueError(
+                f"the grid has {self.grid_size} combinations, at most {MAX_GRID} are tried; use another sampler"
+            )
+        if self.grid_size and self.trials > self.grid_size:
+            raise ValueError(f"trials={self.trials} exceeds the grid's {self.grid_size} combinations; leave trials out")
+        return self
 
     @model_validator(mode="after")
     def _choices_and_starts_fit(self) -> Self:
@@ -70,3 +146,7 @@ class SearchSpaceConfig(Settings):
             if name not in ("FLOPS", "L0") and not 0 <= value <= 1:
                 raise ValueError(f"reference.{name} must lie in [0, 1], got {value}")
         return self
+
+
+def _grid_size(search: Mapping[str, Dimension]) -> int:
+    return math.prod(len(d.steps() if isinstance(d, Range) else d) for d in search.values())

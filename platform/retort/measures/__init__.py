@@ -13,6 +13,7 @@ from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_
 from retort.measures.significance import (
     bonferroni,
     bootstrap_by_conversation,
+    bootstrap_totals_by_conversation,
     holm,
     paired_t_test,
     randomization_test,
@@ -24,6 +25,7 @@ __all__ = [
     "activation_share",
     "bonferroni",
     "bootstrap_by_conversation",
+    "bootstrap_totals_by_conversation",
     "by_group",
     "flops",
     "front_order",

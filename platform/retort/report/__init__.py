@@ -4,6 +4,9 @@
 - ``front``: the front's table and JSON.
 - ``plots``: the front as a PNG and as a self-contained interactive page.
 - ``compare``: runs against a baseline on the same turns, with significance.
+- ``sweeps``, ``evaluated``: sweeps as their files say, and their runs measured on one split.
+- ``grid``, ``published``, ``claims``, ``paper*``: the paper's grids beside its figures, and what they say of its claims.
+- ``recipe*``: fronts of several recipes against each other, seed by seed.
 """
 
 from retort.report.compare import ComparisonRow, compare, compare_table

@@ -12,6 +12,7 @@ import numpy as np
 from retort.errors import WorkspaceError
 from retort.measures.pareto import hypervolume, log_flops_hypervolume, non_dominated
 from retort.report.front import TrialPoint, front_json, plot_front_png, write_front_html
+from retort.report.sweeps import DESCRIPTION, read_trials, trial_file
 from retort.storage import Folder, StageWriter, Workspace
 
 __all__ = [
@@ -85,7 +86,7 @@ class Sweep:
         data = folder.read_json(RESULT)
         return cls(
             folder,
-            folder.read_json("sweep.json")["name"],
+            folder.read_json(DESCRIPTION)["name"],
             [TrialPoint(**point) for point in data["trials"]],
             data["objectives"],
             data["hypervolume"],
@@ -95,24 +96,9 @@ class Sweep:
         )
 
 
-def trial_file(trial: str) -> str:
-    """Name of an ended trial's file."""
-    return f"trials/{trial}.json"
-
-
 def trial_bytes(point: TrialPoint) -> bytes:
     """An ended trial as it stands in its file."""
     return (json.dumps(asdict(point), indent=1) + "\n").encode()
-
-
-def read_trials(folder: Folder) -> list[TrialPoint]:
-    """The trials that have ended so far, in that order, whether the sweep has ended or not."""
-    base = folder.path("trials")
-    if not folder.workspace.fs.exists(base):
-        return []
-    folder.workspace.fs.invalidate_cache()
-    names = sorted(path.rsplit("/", 1)[-1] for path in folder.workspace.fs.ls(base, detail=False))
-    return [TrialPoint(**folder.read_json(f"trials/{name}")) for name in names if name.endswith(".json")]
 
 
 def find_sweep(workspace: Workspace, name: str) -> Sweep:

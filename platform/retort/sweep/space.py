@@ -9,6 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from retort.config import (
+    VARIANT,
     ExperimentConfig,
     Range,
     SearchSpaceConfig,
@@ -17,6 +18,7 @@ from retort.config import (
     read_yaml,
     validated,
     with_overrides,
+    with_profiles,
 )
 from retort.errors import ConfigError
 
@@ -25,6 +27,7 @@ __all__ = ["SearchSpace", "load_space"]
 # Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
 PREPARED = ("corpus", "context", "encoder", "teacher")
 MAX_PREPARED = 64
+MAX_TOLD = 10  # of the combinations of a grid that can't be built
 HARDWARE = ("training.workers", "training.accumulation")
 
 
@@ -33,7 +36,7 @@ class SearchSpace:
     """A checked search space.
 
     Attributes:
-        name: The YAML's, without its ending.
+        name: The YAML's, without its ending, and a ``+`` before the name of each profile.
         base: The experiment's plain settings, from which every trial starts.
         settings: What is searched, and how.
     """
@@ -48,10 +51,27 @@ class SearchSpace:
         Raises:
             ConfigError: If the point's settings do not go together.
         """
-        return experiment_from(with_overrides(self.base, point))
+        settings = dict(point)
+        if VARIANT in settings:
+            settings = {**self.settings.variants[str(settings.pop(VARIANT))], **settings}
+        return experiment_from(with_overrides(self.base, settings))
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of the searched values, the last key changing fastest."""
+        keys = list(self.settings.search)
+        combinations = itertools.product(*(self._values(key) for key in keys))
+        return [dict(zip(keys, values, strict=True)) for values in combinations]
+
+    def first_points(self) -> list[dict[str, Any]]:
+        """The points that are tried before the sampler proposes any: a grid's as many as there shall be trials."""
+        if self.settings.sampler == "grid":
+            return self.grid()[: self.settings.trials]
+        return [dict(start) for start in self.settings.start]
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The searched settings as Optuna has them."""
+        if self.settings.sampler == "grid":
+            return {key: CategoricalDistribution(self._values(key)) for key in self.settings.search}
         return {
             key: _distribution(dimension, integer=self.is_integer(key))
             for key, dimension in self.settings.search.items()
@@ -76,17 +96,25 @@ class SearchSpace:
 
     def prepared_variants(self) -> Iterator[ExperimentConfig]:
         """One experiment for every combination of searched settings that the stages before training depend on."""
-        keys = [key for key in self.settings.search if key.partition(".")[0] in PREPARED]
+        keys = [key for key in self.settings.search if self.concerns_stages(key)]
         for values in itertools.product(*(self._values(key) for key in keys)):
             yield self.experiment(dict(zip(keys, values, strict=True)))
 
-    def _values(self, key: str) -> Sequence[object]:
+    def concerns_stages(self, key: str) -> bool:
+        """Whether a searched key changes what is prepared before training."""
+        variants = self.settings.variants.values()
+        keys = [key] if key != VARIANT else [setting for settings in variants for setting in settings]
+        return any(setting.partition(".")[0] in PREPARED for setting in keys)
+
+    def _values(self, key: str) -> Sequence[Any]:
         dimension = self.settings.search[key]
         return _steps(dimension, integer=self.is_integer(key)) if isinstance(dimension, Range) else dimension
 
     def identity(self) -> dict[str, object]:
         """What the sweep's name stands for; how many trials, and how many at a time, may change when it goes on."""
         data = self.settings.model_dump(mode="json", exclude={"trials", "concurrent", "reference"})
+        if not data["variants"]:
+            del data["variants"]  # they came later: sweeps from before keep their names
         experiment = experiment_from(self.base)
         return data | {
             "base": experiment.training_identity(),
@@ -105,14 +133,17 @@ def _distribution(dimension: tuple[Any, ...] | Range, *, integer: bool) -> BaseD
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
-def _steps(dimension: Range, *, integer: bool) -> list[float]:
-    assert dimension.step is not None, "checked when the space was loaded"
-    count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
-    values = [dimension.low + number * dimension.step for number in range(count)]
-    return [int(value) for value in values] if integer else values
+def _steps(dimension: Range, *, integer: bool) -> Sequence[float]:
+    return [int(value) for value in dimension.steps()] if integer else dimension.steps()
 
 
-def load_space(path: str | Path, overrides: Sequence[str] = (), *, trials: int | None = None) -> SearchSpace:
+def load_space(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    profiles: Sequence[str | Path] = (),
+    trials: int | None = None,
+) -> SearchSpace:
     """Read and check a search space.
 
     Every choice, every bound and every starting point is built into an experiment, so that what no trial could run is found
@@ -121,16 +152,17 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, trials: int |
     Args:
         path: The YAML.
         overrides: ``key=value`` words, for the experiment's keys or the sweep's own.
+        profiles: YAMLs that are laid over it before the overrides; their names are in the sweep's.
         trials: Replaces the number of trials.
 
     Raises:
         ConfigError: With every problem found.
     """
-    data = with_overrides(read_yaml(path), parse_overrides(overrides))
+    data = with_overrides(with_profiles(read_yaml(path), profiles), parse_overrides(overrides))
     if trials is not None:
         data["trials"] = trials
     own = set(SearchSpaceConfig.model_fields)
-    source = str(path)
+    source = " + ".join(str(file) for file in (path, *profiles))
     base = {key: value for key, value in data.items() if key not in own}
     problems: list[str] = []
     settings = None
@@ -148,7 +180,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, trials: int |
         problems += error.problems
     if problems or settings is None:
         raise ConfigError(problems, source=source)
-    space = SearchSpace(Path(path).stem, base, settings)
+    space = SearchSpace("+".join(Path(file).stem for file in (path, *profiles)), base, settings)
     problems = _unusable(space)
     if problems:
         raise ConfigError(problems, source=source)
@@ -159,7 +191,7 @@ def _unusable(space: SearchSpace) -> list[str]:
     problems = []
     prepared = 1
     for key, dimension in space.settings.search.items():
-        concerns_stages = key.partition(".")[0] in PREPARED
+        concerns_stages = space.concerns_stages(key)
         if key in HARDWARE:
             problems.append(f"search.{key}: is about hardware and changes no result; set it beside search")
             continue
@@ -183,6 +215,12 @@ def _unusable(space: SearchSpace) -> list[str]:
             for key, value in start.items()
             if not _contains(space.settings.search[key], value)
         ]
+    if space.settings.sampler == "grid" and not problems:
+        # None of a grid's points is left to chance: one that can't be built would be a trial that fails.
+        for point in space.grid():
+            named = ", ".join(f"{key}={value}" for key, value in point.items())
+            problems += [f"search: {named}: {problem}" for problem in _problems_of(space, point)]
+        problems[MAX_TOLD:] = [f"search: {len(problems) - MAX_TOLD} more such problems"] * (len(problems) > MAX_TOLD)
     if prepared > MAX_PREPARED:
         problems.append(f"search: {prepared} variants of the shards would be prepared; at most {MAX_PREPARED} are")
     return problems
@@ -201,5 +239,5 @@ def _problems_of(space: SearchSpace, point: Mapping[str, object]) -> tuple[str, 
         space.experiment(point)
     except ConfigError as error:
         others = [key.rpartition(".")[2] for key in space.settings.search if key not in point]
-        return tuple(p for p in error.problems if not any(other in p for other in others))
+        return tuple(p for p in error.problems if "unknown key" in p or not any(other in p for other in others))
     return ()

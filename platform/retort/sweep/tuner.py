@@ -27,6 +27,7 @@ from retort.errors import InputError, RunError
 from retort.progress import Progress
 from retort.report.front import TrialPoint
 from retort.report.measures import SHOWN
+from retort.report.sweeps import DESCRIPTION
 from retort.retrieval import evaluate
 from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
 from retort.shards import rankings, training, vectors
@@ -140,7 +141,7 @@ def run_sweep(
     with folder.writing(
         STAGE, VERSION, config=config, inputs=_inputs(workspace, space), keep_parts=True, extend=True
     ) as writer:
-        writer.add(folder.write_bytes("sweep.json", (json.dumps(_description(space), indent=1) + "\n").encode()))
+        writer.add(folder.write_bytes(DESCRIPTION, (json.dumps(_description(space), indent=1) + "\n").encode()))
         writer.add(*listener.started(folder, space))
         # The baselines are measured with the base's encoder, which need not be one of those that are searched.
         prepare_vectors(workspace, base.encoder, progress)
@@ -164,7 +165,7 @@ def _sampler(settings: SearchSpaceConfig, *, ended: int) -> BaseSampler:
     seed = settings.seed + 1000 * ended
     if settings.sampler == "nsga2":
         return NSGAIISampler(seed=seed, population_size=max(4, min(50, settings.trials // 4)))
-    if settings.sampler == "random":
+    if settings.sampler in ("random", "grid"):  # a grid's points are all given; nothing is left to propose
         return RandomSampler(seed=seed)
     # constant_liar: a trial that is still running keeps the next from being proposed beside it.
     return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=max(4, settings.trials // 4))
@@ -229,7 +230,7 @@ def _search(
         sampler=_sampler(settings, ended=len(done)),
         storage=_study(space, done),
         study_name=STUDY,
-        points_to_evaluate=[dict(start) for start in settings.start if dict(start) not in tried],
+        points_to_evaluate=[point for point in space.first_points() if point not in tried],
     )
     # A name of its own for every start of the sweep: Tune continues a run by its name, and we continue by our files.
     name = f"{folder.name.rsplit('/', 1)[-1]}-{time.time_ns():x}"

@@ -1,0 +1,113 @@
+"""Recipes of a workspace: the sweeps that a name stands for, their trials, and the chosen ones measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from retort.config import RegularizationConfig
+from retort.errors import InputError
+from retort.progress import Progress, silent
+from retort.report.evaluated import SEED, Evaluator
+from retort.report.recipes import (
+    Recipe,
+    RecipeReport,
+    RecipeTrial,
+    choose,
+    recipe_report,
+    unregularised_students,
+)
+from retort.report.sweeps import SweepFiles, find_sweeps
+from retort.storage import Workspace
+
+__all__ = ["fronts_report"]
+
+FRONT = "front.json"
+
+
+def fronts_report(
+    workspace: Workspace,
+    names: Sequence[str],
+    *,
+    split: str,
+    baseline: str | None = None,
+    progress: Progress = silent,
+) -> RecipeReport:
+    """Compare recipes: choose on the validation turns, measure the chosen runs and the fronts on a split.
+
+    Args:
+        workspace: Where the sweeps are.
+        names: A recipe each: the beginning of its sweeps' names (one sweep for each seed, say), or several joined by commas.
+        split: What is reported on.
+        baseline: One of the names; None: the first.
+        progress: Told of every run.
+
+    Raises:
+        InputError: If fewer than two recipes are given, one has no sweep or no finished trial, two share a sweep, or a seed has
+            no unregularised student.
+    """
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(f"fronts are compared of two different recipes or more, got {', '.join(names) or 'none'}")
+    baseline = names[0] if baseline is None else baseline
+    if baseline not in names:
+        raise InputError(f"--baseline {baseline} is none of the recipes {', '.join(names)}")
+    sweeps = {name: _sweeps(workspace, name) for name in names}
+    held: dict[str, str] = {}
+    for name, own in sweeps.items():
+        for sweep in own:
+            if sweep.label in held:
+                raise InputError(f"{sweep.label} belongs to {held[sweep.label]} and to {name}: name longer beginnings")
+            held[sweep.label] = name
+    evaluator = Evaluator(workspace, split, progress)
+    recipes = [Recipe(name, _trials(evaluator, own)) for name, own in sweeps.items()]
+    for recipe in recipes:
+        if not recipe.trials:
+            raise InputError(f"{recipe.name}: no trial has finished yet")
+    unregularised = unregularised_students(recipes)
+    choices = [choose(recipe, unregularised) for recipe in recipes]
+    runs = [run for choice in choices for run in choice.runs()] + [trial.run for trial in unregularised.values()]
+    runs = list(dict.fromkeys(runs))
+    evaluator.measure_all(runs)
+    return recipe_report(
+        choices,
+        unregularised,
+        {run: evaluator.values(run) for run in runs},
+        evaluator.turns,
+        split=split,
+        baseline=baseline,
+        baselines=_baselines([sweep for own in sweeps.values() for sweep in own], split),
+    )
+
+
+def _sweeps(workspace: Workspace, name: str) -> list[SweepFiles]:
+    found = {sweep.label: sweep for part in name.split(",") for sweep in find_sweeps(workspace, part.strip())}
+    return list(found.values())
+
+
+def _trials(evaluator: Evaluator, sweeps: Sequence[SweepFiles]) -> tuple[RecipeTrial, ...]:
+    trials: dict[str, RecipeTrial] = {}
+    for point in (point for sweep in sweeps for point in sweep.finished):
+        assert point.run is not None, "a finished trial has a run"
+        experiment = evaluator.experiment(point.run)
+        trials[point.run] = RecipeTrial(
+            run=point.run,
+            setting={key: value for key, value in point.config.items() if key != SEED},
+            seed=experiment.training.seed,
+            recall=point.validation["R@100"],
+            flops=point.validation["FLOPS"],
+            regularised=_regularised(experiment.regularization),
+        )
+    return tuple(trials.values())
+
+
+def _regularised(settings: RegularizationConfig) -> bool:
+    penalised = settings.query != "none" and settings.query_weight > 0
+    return penalised or settings.max_terms is not None or settings.threshold > 0
+
+
+def _baselines(sweeps: Sequence[SweepFiles], split: str) -> Mapping[str, Mapping[str, Any]]:
+    """The baselines of the first sweep that has ended and measured them on the split."""
+    for sweep in sweeps:
+        if sweep.ended:
+            found = sweep.folder.read_json(FRONT)
+            if found["split"] == split and found["baselines"]:
+                return dict(found["baselines"])
+    return {}
