@@ -144,6 +144,8 @@ class Endpoint:
             self._answered, self._failed_in_a_row = True, 0
             return
         self._failed_in_a_row += 1
+        if fatal or self._failed_in_a_row >= GIVE_UP:
+            self._stop.set()
         if fatal:
             raise RunError(f"{self._endpoint.base_url} answers nothing: {answer.reason}; finished rewrites are kept")
         if self._failed_in_a_row >= GIVE_UP:
@@ -261,7 +263,7 @@ class Endpoint:
             if text is not None and not isinstance(text, str):
                 raise TypeError("content is no text")
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            begins = self._quoted(content.decode(errors="replace"))[:40]
+            begins = self._quoted(content.decode(errors="replace"))
             raise _Failure(f"the answer is no chat completion: {begins!r}", again=True) from None
         if any("\ud800" <= character <= "\udfff" for character in text or ""):
             reason = "the answer holds half a character (a lone surrogate)"
