@@ -79,7 +79,7 @@ class ChatServer:
             return refusal(404, f"no such path {path}")
         return self.script(question, attempt)
 
-    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(outer) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 

@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from tests.chat_server import ChatServer, completion, refusal
 
 from retort.config import RewritingConfig
 from retort.errors import ConfigError, RunError
@@ -12,7 +13,6 @@ from retort.records import Turn
 from retort.teachers.endpoints import GIVE_UP, Endpoint, api_key, tokens_of
 from retort.teachers.prompts import load_prompt
 from retort.teachers.rewriter import rewrite_turns
-from tests.chat_server import ChatServer, completion, refusal
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -28,9 +28,7 @@ def settings(server, **endpoint):
 
 
 def asked(server, *questions, **endpoint):
-    return rewrite_turns(
-        turns(*questions), load_prompt("self_contained"), Endpoint(settings(server, **endpoint), KEY)
-    )
+    return rewrite_turns(turns(*questions), load_prompt("self_contained"), Endpoint(settings(server, **endpoint), KEY))
 
 
 def scripted(*replies):
