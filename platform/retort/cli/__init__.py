@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(corpora.imports, name="import")
 app.add_typer(teachers.rewrites, name="rewrites")
+app.add_typer(teachers.rankings, name="rankings")
 app.add_typer(corpora.show, name="show")
 experiments.register(app)
 reports.register(app)

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from retort.config import RewritingConfig
     from retort.shards.rewrites import Generated, Generation
 
-__all__ = ["rewrites"]
+__all__ = ["rankings", "rewrites"]
 
 rewrites = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add or generate the rewrites of a teacher.")
+rankings = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add the rankings of a teacher.")
 ENDPOINT = "endpoint"
 
 
@@ -183,3 +184,56 @@ def _tell_generated(plan: "Generation", done: "Generated", as_json: bool) -> Non
         say(f"  {sum(done.failed.values()):,} failed; the same command again asks for them alone:")
         for reason, count in done.failed.items():
             say(f"    {count:,}: {reason}")
+
+
+@rankings.command("add")
+def add_rankings(
+    file: Annotated[Path, typer.Argument(help="A TREC run, or DiSCo's run.json; either may be gzipped.")],
+    teacher: Annotated[str, typer.Option(help="The teacher's name in the workspace.")],
+    split: Annotated[str, typer.Option(help="The split that the rankings are of.")],
+    workspace: WorkspaceOption,
+    format: Annotated[
+        str | None, typer.Option(help="trec or disco; by default disco for a name with .json in it, else trec.")
+    ] = None,
+    first_row: Annotated[
+        int | None,
+        typer.Option(min=0, max=1, help="disco: number of the topics file's first row; by default as it tells."),
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Leave out passages that the collection lacks; disco: also rank a part of the rows.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a teacher's rankings of a split, made elsewhere; they are trained from like those of its rewrites.
+
+    Example: retort rankings add run.json --teacher disco-mistral --split train --workspace w
+    """
+    from retort.shards.imported import add_rankings as run
+
+    chosen = format or ("disco" if ".json" in file.name else "trec")
+    if chosen not in ("trec", "disco"):
+        raise InputError(f"--format must be trec or disco, got {chosen!r}")
+    with terminal_progress() as progress:
+        counts = run(
+            open_workspace(workspace),
+            file,
+            teacher=teacher,
+            split=split,
+            format="disco" if chosen == "disco" else "trec",
+            allow_missing=allow_missing,
+            first_row=first_row,
+            progress=progress,
+        )
+    if as_json:
+        print_json(_fields(counts))
+        return
+    what = "there already" if counts.skipped else "added"
+    say(
+        f"{teacher}/{split}: {what}: rankings of {counts.ranked:,} of {counts.turns:,} turns, {counts.passages:,} passages, "
+        f"{counts.unknown:,} unknown ones left out"
+    )
+    say(f"  {counts.positives_ranked:,} of {counts.positives:,} judged positives are in them")
+    if counts.positives and counts.positives_ranked < counts.positives / 10:
+        say(
+            "  note: so few suggest that rows or doc_ids are shifted; look at a turn's passages before training from them"
+        )

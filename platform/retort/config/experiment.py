@@ -121,8 +121,11 @@ class TeacherConfig(Settings):
 
     names: tuple[Name, ...] = Field(default=("synthetic",), min_length=1, description="teachers in the workspace")
     top_k: int = Field(default=1000, ge=2, le=100_000, description="passages kept of each rewrite's ranking")
-    fusion: Literal["mean"] = Field(
-        default="mean", description="several teachers: mean over those that have the passage"
+    fusion: Literal["mean", "normalized_mean", "rrf", "one_per_step", "learned"] = Field(
+        default="mean",
+        description="several teachers: mean over those that have the passage (as published), or of standardised scores; "
+        "reciprocal ranks; one teacher drawn per turn and epoch; weights learned on the conversations that "
+        "corpus.validate holds out",
     )
 
     @model_validator(mode="after")
@@ -138,6 +141,17 @@ class SamplingConfig(Settings):
     strategy: Literal["window"] = Field(default="window", description="uniformly from a rank window")
     count: int = Field(default=16, ge=1, le=10_000, description="samples per turn, the positive not counted")
     window: tuple[int, int] = Field(default=(10, 950), description="ranks of the teacher, zero-based, half-open")
+    filter_score_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        description="never sample what the teacher scores at least so many times as high as the turn's best positive",
+    )
+    filter_overlap: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="never sample what shares so much of its word pieces (Jaccard) with a positive of the turn",
+    )
 
     @model_validator(mode="after")
     def _window_holds_the_samples(self) -> Self:
@@ -235,6 +249,15 @@ class ExperimentConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _weights_are_learned_on_held_out_turns(self) -> Self:
+        if self.teacher.fusion == "learned" and not isinstance(self.corpus.validation, HoldoutConfig):
+            raise ValueError(
+                "teacher.fusion=learned needs corpus.validate to hold out a share of the training conversations: the "
+                "weights are learned on those"
+            )
+        return self
+
     def training_identity(self) -> dict[str, object]:
         """The settings that change a trained student, as plain data.
 
@@ -246,6 +269,11 @@ class ExperimentConfig(Settings):
         if data["encoder"]["model"] not in ("tiny", "minilm"):
             # A path or a hub id says where a model is; its content is in the fingerprint by its digest.
             del data["encoder"]["model"]
+        for name in ("filter_score_ratio", "filter_overlap"):
+            if data["sampling"][name] is None:
+                del data["sampling"][name]  # runs from before there were filters keep their names
+        if len(self.teacher.names) == 1:
+            data["teacher"]["fusion"] = "mean"  # there is nothing to fuse
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
             data["regularization"] = {"query": "none"}

@@ -79,7 +79,7 @@ def epoch_batches(lengths: Sequence[int] | np.ndarray, *, batch_turns: int, seed
 def _candidates(turns: TrainingTurns, turn: int, config: ExperimentConfig, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and unscaled teacher scores of one turn's candidates, a judged positive drawn at random first."""
     generator = turn_generator(config.training.seed, epoch, turns.query_ids[turn])
-    rows, scores, positive_scores = turns.ranking(turn)
+    rows, scores, positive_scores = turns.ranking(turn, config.teacher.fusion, seed=config.training.seed, epoch=epoch)
     drawn = int(generator.integers(len(positive_scores)))
     ranks = window_samples(
         rows,

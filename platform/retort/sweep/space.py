@@ -23,9 +23,13 @@ from retort.errors import ConfigError
 __all__ = ["SearchSpace", "load_space"]
 
 # Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
-PREPARED = ("corpus", "context", "encoder", "teacher")
+PREPARED = ("corpus", "context", "encoder", "teacher", "sampling.filter_score_ratio", "sampling.filter_overlap")
 MAX_PREPARED = 64
 HARDWARE = ("training.workers", "training.accumulation")
+
+
+def _is_prepared(key: str) -> bool:
+    return key in PREPARED or key.partition(".")[0] in PREPARED
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class SearchSpace:
 
     def prepared_variants(self) -> Iterator[ExperimentConfig]:
         """One experiment for every combination of searched settings that the stages before training depend on."""
-        keys = [key for key in self.settings.search if key.partition(".")[0] in PREPARED]
+        keys = [key for key in self.settings.search if _is_prepared(key)]
         for values in itertools.product(*(self._values(key) for key in keys)):
             yield self.experiment(dict(zip(keys, values, strict=True)))
 
@@ -159,7 +163,7 @@ def _unusable(space: SearchSpace) -> list[str]:
     problems = []
     prepared = 1
     for key, dimension in space.settings.search.items():
-        concerns_stages = key.partition(".")[0] in PREPARED
+        concerns_stages = _is_prepared(key)
         if key in HARDWARE:
             problems.append(f"search.{key}: is about hardware and changes no result; set it beside search")
             continue
