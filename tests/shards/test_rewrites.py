@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import fsspec
 import pytest
 from tests.chat_server import ChatServer, completion, refusal
 from tests.tiny_models import tiny_chat, tiny_t5
@@ -314,3 +315,25 @@ def test_two_processes_do_not_ask_twice(generate, questions, environment, import
         done = generate(server, "--yes")
         assert other.wait(timeout=60) == done.code == 0
         assert sum(server.asked.values()) == len(questions)
+
+
+def test_an_object_store_keeps_a_journal_in_parts(retort, monkeypatch, tmp_path):
+    url = f"memory://{tmp_path.name}"
+    workspace = Workspace(url, create=True)
+    turns = [Turn(f"c{n}_1", f"c{n}", 1, (), f"question {n}") for n in range(70)]
+    write_turns(workspace, "dev", turns, [], inputs={"made": "here"})
+
+    def script(question, attempt):
+        return refusal(401) if question == "question 60" else completion(f"about {question}")
+
+    with ChatServer(script) as server:
+        words = ["rewrites", "generate", "--teacher", "llm", "--model", "m", "--split", "dev", "-w", url, "--yes"]
+        words += ["--base-url", server.url, "--concurrency", "1"]
+        assert retort(*words).code == 1  # the key was taken back half way; what was answered is kept
+        asked = dict(server.asked)
+        server.script = lambda question, attempt: completion(f"about {question}")
+        assert retort(*words).code == 0
+        assert server.asked == {turn.question: 1 + (turn.question == "question 60") for turn in turns}
+        assert len(asked) == 61
+    assert len(read_rewrites(workspace, "llm", "dev")) == 70
+    fsspec.filesystem("memory").store.clear()

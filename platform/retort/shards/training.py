@@ -22,14 +22,13 @@ from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import DataError
 from retort.progress import Progress
 from retort.records import Turn, training_schema
+from retort.shards.near import filters_of, near_positives
 from retort.shards.positives import positives_of, ranked_turns, scores_of_positives
 from retort.shards.rankings import CHUNK_TURNS, chunk_file
 from retort.shards.reader import WEIGHTS_FILE, Collection
 from retort.shards.session import map_units
 from retort.shards.weights import weights_of_teachers
-from retort.sparse.filtering import near_by_overlap, near_by_score
 from retort.storage import FileEntry, Folder, Stage, Workspace
-from retort.teachers.fusion import mean_over_present
 
 __all__ = ["prepare_training", "training_stage"]
 
@@ -62,7 +61,7 @@ def training_stage(
     # At their defaults these are no part of the identity: shards that were made before there were any are the same.
     if _learns(experiment):
         config["fusion"] = {"learned": experiment.encoder.score_scale}
-    if filters := _filters(experiment):
+    if filters := filters_of(experiment):
         config["filters"] = filters
     if any(folder.require("it was imported").counts.get("imported") for folder in rankings.values()):
         config["top_k"] = experiment.teacher.top_k
@@ -79,12 +78,6 @@ def training_stage(
 
 def _learns(experiment: ExperimentConfig) -> bool:
     return experiment.teacher.fusion == "learned" and len(experiment.teacher.names) > 1
-
-
-def _filters(experiment: ExperimentConfig) -> dict[str, float]:
-    settings = experiment.sampling
-    named = {"score_ratio": settings.filter_score_ratio, "overlap": settings.filter_overlap}
-    return {name: value for name, value in named.items() if value is not None}
 
 
 def prepare_training(
@@ -256,33 +249,11 @@ class _JoinChunk:
                 scores, bounds = scores_of_positives(self.collection, plan["positive_rows"], ranking)
                 row[f"{teacher}/positive_scores"] = scores
                 self.counted["positives_without_own_score"] += bounds
-        self._filter(row, [teacher for teacher, rankings in ranked.items() if turn.query_id in rankings])
+        if filters_of(self.experiment):
+            teachers = [teacher for teacher, rankings in ranked.items() if turn.query_id in rankings]
+            near = near_positives(row, teachers, self.experiment.sampling, self.collection.vectors, self.counted)
+            row["excluded_rows"] = sorted({*row["excluded_rows"], *near})
         return row
-
-    def _filter(self, row: dict[str, Any], teachers: list[str]) -> None:
-        """Exclude passages that are likely positives themselves; see ``retort.sparse.filtering``."""
-        settings = self.experiment.sampling
-        if not _filters(self.experiment):
-            return
-        pairs = [(np.array(row[f"{t}/passage_rows"]), np.array(row[f"{t}/scores"])) for t in teachers]
-        # Of several teachers their mean, whatever the fusion: it is the one in which all scores have a common unit.
-        rows, scores = mean_over_present(pairs)
-        fresh = ~np.isin(rows, row["excluded_rows"])
-        near = np.zeros(len(rows), dtype=bool)
-        if settings.filter_score_ratio is not None:
-            positive_scores = np.mean([row[f"{t}/positive_scores"] for t in teachers], axis=0)
-            by_score = fresh & near_by_score(scores, positive_scores, settings.filter_score_ratio)
-            self.counted["filtered_by_score_ratio"] += int(by_score.sum())
-            near |= by_score
-        if settings.filter_overlap is not None:
-            vectors = self.collection.vectors
-            passages, positives = vectors.take(rows.tolist()), vectors.take(row["positive_rows"])
-            by_overlap = fresh & near_by_overlap(passages, positives, settings.filter_overlap)
-            self.counted["filtered_by_overlap"] += int(by_overlap.sum())
-            near |= by_overlap
-        self.counted["filtered"] += int(near.sum())
-        self.counted["turns_with_filtered"] += bool(near.any())
-        row["excluded_rows"] = sorted({*row["excluded_rows"], *rows[near].tolist()})
 
 
 def _read_plan(folder: Folder) -> pa.Table:
