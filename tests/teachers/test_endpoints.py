@@ -219,6 +219,20 @@ def test_what_a_server_repeats_of_the_key_is_left_out():
             assert outcome.rewrite is None and shown not in outcome.reason and "part of the key" in outcome.reason
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("context too long", "HTTP 400: context too long"),
+        ("bad key: x.", "HTTP 400: (a message that repeats a part of the key, left out)"),
+    ],
+)
+def test_a_short_key_is_looked_for_as_a_word(message, reason):
+    with ChatServer(scripted(refusal(400, message))) as server:
+        endpoint = Endpoint(settings(server), "x")
+        (outcome,) = rewrite_turns(turns("q"), load_prompt("self_contained"), endpoint)
+    assert outcome.reason == reason
+
+
 def test_the_key_comes_from_the_environment_alone(monkeypatch):
     with ChatServer() as server:
         own = settings(server, key_env="MY_KEY").endpoint
