@@ -124,6 +124,10 @@ def changed(tmp_path, smoke_space):
             "shards are prepared before the trials; give it choices, or a step",
         ),
         (
+            {"search": {"sampling.filter_overlap": {"low": 0.2, "high": 0.9}}},  # near-duplicates are in the shards too
+            "shards are prepared before the trials; give it choices, or a step",
+        ),
+        (
             {"search": {"encoder.query_tokens": {"low": 16, "high": 116, "step": 1}}},
             "101 variants of the shards would be prepared",
         ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import corpora, experiments, reports
+from retort.cli import corpora, experiments, reports, teachers
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -21,7 +21,8 @@ app = typer.Typer(
     help="Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs.",
 )
 app.add_typer(corpora.imports, name="import")
-app.add_typer(corpora.rewrites, name="rewrites")
+app.add_typer(teachers.rewrites, name="rewrites")
+app.add_typer(teachers.rankings, name="rankings")
 app.add_typer(corpora.show, name="show")
 experiments.register(app)
 reports.register(app)

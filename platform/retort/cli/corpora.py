@@ -1,4 +1,4 @@
-"""``retort import``, ``rewrites`` and ``show``: what goes into a workspace, and a look at it."""
+"""``retort import`` and ``show``: what goes into a workspace, and a look at it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,10 +18,9 @@ from retort.cli.shared import (
 if TYPE_CHECKING:
     from retort.corpora.report import ImportReport
 
-__all__ = ["imports", "rewrites", "show"]
+__all__ = ["imports", "show"]
 
 imports = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import a corpus into a workspace.")
-rewrites = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add the rewrites of a teacher.")
 show = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at what a workspace holds.")
 
 
@@ -105,33 +104,6 @@ def import_synthetic(
         return
     for report in done.reports.values():
         _tell_import(report, as_json=False)
-
-
-@rewrites.command("add")
-def add_rewrites(
-    file: Annotated[Path, typer.Argument(help="JSON lines with id or query_id, rewrite, and optionally teacher.")],
-    teacher: Annotated[str, typer.Option(help="The teacher's name in the workspace.")],
-    split: Annotated[str, typer.Option(help="The split that the rewrites are of.")],
-    workspace: WorkspaceOption,
-    select: Annotated[str | None, typer.Option(help="Keep the rows whose teacher equals this.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Add a teacher's rewrites of a split.
-
-    Example: retort rewrites add rewrites.jsonl --teacher mistral --split train --workspace w
-    """
-    from dataclasses import asdict
-
-    from retort.teachers.imports import add_rewrites as run
-
-    counts = run(open_workspace(workspace), file, teacher=teacher, split=split, select=select)
-    if as_json:
-        print_json(asdict(counts))
-        return
-    what = "there already" if counts.skipped else "added"
-    say(
-        f"{teacher}/{split}: {what}: {counts.rewrites:,} rewrites of {counts.turns:,} turns, {counts.without:,} without"
-    )
 
 
 @show.command("turn")

@@ -7,6 +7,7 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 - ``base``: what all settings have in common; names.
 - ``experiment``: an experiment's sections; the generated corpus.
 - ``search_space``: what a sweep searches.
+- ``rewriting``: how a teacher's rewrites are generated.
 - ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
 """
 
@@ -33,6 +34,7 @@ from retort.config.reading import (
     with_overrides,
     with_profiles,
 )
+from retort.config.rewriting import EndpointConfig, RewritingConfig
 from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig
 
 __all__ = [
@@ -41,12 +43,14 @@ __all__ = [
     "ContextConfig",
     "CorpusConfig",
     "EncoderConfig",
+    "EndpointConfig",
     "EvaluationConfig",
     "ExperimentConfig",
     "HoldoutConfig",
     "ObjectiveConfig",
     "Range",
     "RegularizationConfig",
+    "RewritingConfig",
     "SamplingConfig",
     "SearchSpaceConfig",
     "SyntheticConfig",

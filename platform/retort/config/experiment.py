@@ -121,8 +121,11 @@ class TeacherConfig(Settings):
 
     names: tuple[Name, ...] = Field(default=("synthetic",), min_length=1, description="teachers in the workspace")
     top_k: int = Field(default=1000, ge=2, le=100_000, description="passages kept of each rewrite's ranking")
-    fusion: Literal["mean"] = Field(
-        default="mean", description="several teachers: mean over those that have the passage"
+    fusion: Literal["mean", "normalized_mean", "rrf", "one_per_step", "learned"] = Field(
+        default="mean",
+        description="several teachers: mean over those that have the passage (as published), or of standardised scores; "
+        "reciprocal ranks; one teacher drawn per turn and epoch; weights learned on the conversations that "
+        "corpus.validate holds out",
     )
 
     @model_validator(mode="after")
@@ -149,6 +152,17 @@ class SamplingConfig(Settings):
         description="proportional: the student's log Z over the samples, with a bias of 1/count, or over the whole window",
     )
     refresh_steps: PositiveInt = Field(default=50, description="student: steps after which it retrieves anew")
+    filter_score_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        description="never sample what the teacher scores at least so many times as high as the turn's best positive",
+    )
+    filter_overlap: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="never sample what shares so much of its word pieces (Jaccard) with a positive of the turn",
+    )
 
     @model_validator(mode="after")
     def _window_holds_the_samples(self) -> Self:
@@ -357,6 +371,30 @@ class ExperimentConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _passages_outside_the_rankings_have_a_score(self) -> Self:
+        strategy, fusion = self.sampling.strategy, self.teacher.fusion
+        if strategy in ("in_batch", "student") and len(self.teacher.names) > 1 and fusion != "mean":
+            raise ValueError(
+                f"sampling.strategy={strategy} takes passages that no teacher ranked, for which several teachers have a "
+                f"score with teacher.fusion=mean alone, not with {fusion}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_learned_on_held_out_turns(self) -> Self:
+        if self.teacher.fusion == "learned" and not isinstance(self.corpus.validation, HoldoutConfig):
+            raise ValueError(
+                "teacher.fusion=learned needs corpus.validate to hold out a share of the training conversations: the "
+                "weights are learned on those"
+            )
+        return self
+
+    @property
+    def needs_rewrite_vectors(self) -> bool:
+        """Whether a step reads the rewrites' own vectors, beside the teachers' rankings."""
+        return self.sampling.strategy in ("in_batch", "student") or self.objective.representation_weight > 0
+
     def training_identity(self) -> dict[str, object]:
         """The settings that change a trained student, as plain data.
 
@@ -377,6 +415,11 @@ class ExperimentConfig(Settings):
         if data["encoder"]["model"] not in ("tiny", "minilm"):
             # A path or a hub id says where a model is; its content is in the fingerprint by its digest.
             del data["encoder"]["model"]
+        for name in ("filter_score_ratio", "filter_overlap"):
+            if data["sampling"][name] is None:
+                del data["sampling"][name]  # runs from before there were filters keep their names
+        if len(self.teacher.names) == 1:
+            data["teacher"]["fusion"] = "mean"  # there is nothing to fuse
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
             for key in ("query_weight", "ramp", "ramp_fraction", "turn_exponent", "saturation"):

@@ -88,15 +88,21 @@ def draw_candidates(
             rows = own[window_samples(eligible, count=config.sampling.count, generator=generators[number])]
             samples = rows, turns.teacher_scores(turn, rows, vectors), np.zeros(len(rows), np.float32), None
         else:
-            samples = _from_ranking(turns, turn, config, generators[number])
-        _, _, positive_scores = turns.ranking(turn)
+            samples = _from_ranking(turns, turn, config, epoch, generators[number])
+        _, _, positive_scores = _ranking(turns, turn, config, epoch)
         drawn.append(_with_positive(batch_positives[number], positive_scores[positives[number]], samples, config))
     return drawn
 
 
-def _from_ranking(turns: TrainingTurns, turn: int, config: ExperimentConfig, generator: np.random.Generator) -> Samples:
+def _ranking(turns: TrainingTurns, turn: int, config: ExperimentConfig, epoch: int) -> tuple[Int64, Float32, Float32]:
+    return turns.ranking(turn, config.teacher.fusion, seed=config.training.seed, epoch=epoch)
+
+
+def _from_ranking(
+    turns: TrainingTurns, turn: int, config: ExperimentConfig, epoch: int, generator: np.random.Generator
+) -> Samples:
     sampling = config.sampling
-    rows, scores, _ = turns.ranking(turn)
+    rows, scores, _ = _ranking(turns, turn, config, epoch)
     eligible = eligible_ranks(rows, turns.excluded_rows(turn), sampling.window)
     if sampling.strategy == "proportional":
         ranks, log_weights = proportional_samples(

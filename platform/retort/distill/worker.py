@@ -146,6 +146,12 @@ def train(
             f"{len(turns)} training turns are fewer than training.workers x training.accumulation = "
             f"{world} x {settings.accumulation}: every part of a batch needs one"
         )
+    if config.needs_rewrite_vectors and (without := turns.teachers_without_rewrites()):
+        raise InputError(
+            f"the rankings of {', '.join(without)} were imported without the rewrites' vectors, which "
+            "sampling.strategy=in_batch or student and objective.representation_weight need: add the rewrites and have "
+            "them ranked here, or choose another strategy"
+        )
     share = torch.from_numpy(collection.passage_share).float().to(device)
     per_epoch = len(epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=0))
     total_steps = settings.epochs * per_epoch

@@ -6,6 +6,7 @@ from retort.config import ExperimentConfig
 from retort.corpora.turns import read_turns
 from retort.errors import ConfigError
 from retort.progress import Progress
+from retort.shards.imported import imported_rankings
 from retort.shards.index import prepare_index
 from retort.shards.rankings import prepare_rankings
 from retort.shards.training import prepare_training
@@ -38,7 +39,8 @@ def check_inputs(workspace: Workspace, experiment: ExperimentConfig) -> None:
     vectors_stage(workspace, experiment.encoder)
     read_turns(workspace, experiment.corpus.train)
     for teacher in experiment.teacher.names:
-        read_rewrites(workspace, teacher, experiment.corpus.train)
+        if imported_rankings(workspace, teacher, experiment.corpus.train) is None:
+            read_rewrites(workspace, teacher, experiment.corpus.train)
     for split in (experiment.corpus.validation, experiment.corpus.evaluate):
         if isinstance(split, str):
             read_turns(workspace, split)
@@ -55,15 +57,17 @@ def prepare(workspace: Workspace, experiment: ExperimentConfig, progress: Progre
     check_inputs(workspace, experiment)
     vectors = prepare_vectors(workspace, experiment.encoder, progress)
     index = prepare_index(workspace, vectors, progress)
+    split = experiment.corpus.train
     rankings = {
-        teacher: prepare_rankings(
+        teacher: imported_rankings(workspace, teacher, split)
+        or prepare_rankings(
             workspace,
             vectors,
             index,
             experiment.encoder,
             experiment.teacher,
             teacher=teacher,
-            split=experiment.corpus.train,
+            split=split,
             progress=progress,
         )
         for teacher in experiment.teacher.names

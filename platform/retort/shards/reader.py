@@ -7,12 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from retort.records import training_schema
+from retort.sparse.sampling import turn_generator
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
 from retort.storage import Folder, Record
-from retort.teachers.fusion import mean_over_present
+from retort.teachers.fusion import fuse
 
-__all__ = ["Collection", "TrainingTurns", "open_vectors"]
+__all__ = ["WEIGHTS_FILE", "Collection", "TrainingTurns", "open_vectors"]
+
+WEIGHTS_FILE = "teacher_weights.json"  # in a training stage that was prepared for learned fusion
 
 
 def open_vectors(folder: Folder) -> PartedVectors:
@@ -74,6 +77,8 @@ class TrainingTurns:
         # Chunks stay apart: put together, they would be copied out of the mapped files into every worker's own memory.
         self._first_turns = np.cumsum([0, *(len(chunk) for chunk in table["query_id"].chunks)])
         self._lists = {field.name: _list_column(table, field.name) for field in schema if pa.types.is_list(field.type)}
+        names = record.names(suffix=WEIGHTS_FILE)
+        self.teacher_weights: dict[str, float] | None = folder.read_json(WEIGHTS_FILE)["weights"] if names else None
         self._fused = lru_cache(maxsize=8192)(self._fuse)
 
     def __len__(self) -> int:
@@ -102,25 +107,53 @@ class TrainingTurns:
         """Passages that are never a sample or a negative."""
         return self._list("excluded_rows", turn)
 
-    def ranking(self, turn: int) -> tuple[Int64, Float32, Float32]:
+    def ranking(
+        self, turn: int, fusion: str = "mean", *, seed: int = 0, epoch: int = 0
+    ) -> tuple[Int64, Float32, Float32]:
         """The teachers' fused ranking of a turn.
+
+        Args:
+            turn: Its number.
+            fusion: As ``teacher.fusion`` has it.
+            seed: Of the training; only ``one_per_step`` draws.
+            epoch: Zero-based, likewise.
 
         Returns:
             Passage rows and scores, best first, and the score of each judged positive.
         """
-        result: tuple[Int64, Float32, Float32] = self._fused(turn)
+        teacher = self.drawn_teacher(turn, seed, epoch) if fusion == "one_per_step" else None
+        result: tuple[Int64, Float32, Float32] = self._fused(turn, fusion, teacher)
         return result
 
-    def _fuse(self, turn: int) -> tuple[Int64, Float32, Float32]:
+    def drawn_teacher(self, turn: int, seed: int, epoch: int) -> str:
+        """One of the teachers that ranked a turn, all alike; a function of seed, epoch and query_id.
+
+        The generator is not the one that draws positives and samples: those stay what they are under another fusion.
+        """
         present = self._teachers_of(turn)
-        rankings = [(self._list(f"{t}/passage_rows", turn), self._list(f"{t}/scores", turn)) for t in present]
-        rows, scores = mean_over_present(rankings)
-        positives = np.mean([self._list(f"{t}/positive_scores", turn) for t in present], axis=0)
+        generator = turn_generator(seed, epoch, f"teacher of {self.query_ids[turn]}")
+        return present[int(generator.integers(len(present)))]
+
+    def _fuse(self, turn: int, fusion: str, teacher: str | None) -> tuple[Int64, Float32, Float32]:
+        present = self._teachers_of(turn) if teacher is None else [teacher]
+        weights = self.teacher_weights
+        rows, scores, positives = fuse(
+            fusion if teacher is None else "mean",
+            [(self._list(f"{t}/passage_rows", turn), self._list(f"{t}/scores", turn)) for t in present],
+            self.positive_rows(turn),
+            [self._list(f"{t}/positive_scores", turn) for t in present],
+            weights=None if weights is None else [weights[t] for t in present],
+        )
         return np.asarray(rows, np.int64), np.asarray(scores, np.float32), np.asarray(positives, np.float32)
 
     def _teachers_of(self, turn: int) -> list[str]:
         """Teachers that ranked a turn."""
         return [teacher for teacher in self.teachers if len(self._list(f"{teacher}/positive_scores", turn))]
+
+    def teachers_without_rewrites(self) -> list[str]:
+        """Teachers whose rankings came without the rewrites' vectors, as imported ones do: they score what they ranked alone."""
+        columns = {teacher: self._lists[f"{teacher}/rewrite_indices"] for teacher in self.teachers}
+        return [teacher for teacher, chunks in columns.items() if not any(len(values) for _, values in chunks)]
 
     def mean_rewrites(self, turns: Sequence[int], vocabulary_size: int) -> Float32:
         """Mean over the teachers of each turn's rewrite vectors: (turns, V), dense."""

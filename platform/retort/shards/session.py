@@ -11,7 +11,7 @@ from typing import Any, cast
 from retort.errors import InputError
 from retort.identity import canonical_json
 
-__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "map_units", "on_cluster"]
+__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "map_units", "on_cluster", "quiet_ray_data"]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -76,8 +76,16 @@ def cluster_gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
+def _smallest_machine() -> int:
+    import ray
+
+    nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    return max(1, int(min((cpus for cpus in nodes if cpus >= 1), default=1)))
+
+
 @contextlib.contextmanager
-def _quiet_ray_data() -> Iterator[None]:
+def quiet_ray_data() -> Iterator[None]:
+    """Ray Data without its own progress, and with a worker's own errors, for as long as the block runs."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
@@ -117,6 +125,7 @@ def map_units(
     arguments: dict[str, Any],
     *,
     gpu: bool = False,
+    whole_machine: bool = False,
     on_result: Callable[[Unit], None],
 ) -> None:
     """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
@@ -126,6 +135,8 @@ def map_units(
         work: A class whose instances map a unit to a result row; a process makes one and keeps it.
         arguments: What its instances are made with; plain data.
         gpu: Give every process a GPU of its own, where the cluster has any.
+        whole_machine: Where there is no GPU, give a process all of a machine's processors: for a large model, of which one
+            copy per machine is enough.
         on_result: Called in this process with each result row.
 
     Raises:
@@ -137,13 +148,14 @@ def map_units(
     import ray.data
     from ray.exceptions import RayTaskError
 
-    with _quiet_ray_data():
+    gpus = cluster_gpus() if gpu else 0
+    with quiet_ray_data():
         dataset = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
             cast(Any, _call),  # Ray's own type knows no further arguments
             fn_kwargs={"work": work, "arguments": arguments},
             batch_size=1,
-            num_cpus=1,
-            num_gpus=1 if gpu and cluster_gpus() else None,
+            num_cpus=_smallest_machine() if whole_machine and not gpus else 1,
+            num_gpus=1 if gpus else None,
         )
         try:
             for row in dataset.iter_rows():

@@ -1,10 +1,13 @@
 """Stage: turns, rankings and vectors -> training shards with all that a distillation step needs.
 
 ``training/<split>-<fingerprint>/`` holds memory-mappable Arrow files, one per chunk of turns, of the training conversations
-alone: those that ``corpus.validate`` holds out are not in it. Tokenisation happens here, once.
+alone: those that ``corpus.validate`` holds out are not in it. Tokenisation happens here, once. So does what depends on more
+than one turn or passage: the teachers' weights for learned fusion, and which passages are filtered as near-duplicates of a
+positive.
 """
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -19,17 +22,19 @@ from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import DataError
 from retort.progress import Progress
 from retort.records import Turn, training_schema
+from retort.shards.near import filters_of, near_positives
+from retort.shards.positives import positives_of, ranked_turns, scores_of_positives
 from retort.shards.rankings import CHUNK_TURNS, chunk_file
-from retort.shards.reader import Collection
+from retort.shards.reader import WEIGHTS_FILE, Collection
 from retort.shards.session import map_units
-from retort.sparse.vectors import SparseVectors
+from retort.shards.weights import weights_of_teachers
 from retort.storage import FileEntry, Folder, Stage, Workspace
 
 __all__ = ["prepare_training", "training_stage"]
 
 STAGE = "training"
 VERSION = 1
-RELEVANT = 1  # judged at least so: a positive
+COUNTED = b"counted"  # key of a part's metadata
 PLAN = "positives.arrow"  # written for the stage's own workers, and gone when it is committed
 PLAN_SCHEMA = pa.schema(
     [
@@ -53,6 +58,13 @@ def training_stage(
         "teachers": list(experiment.teacher.names),
         "held_out": held_out.model_dump(mode="json") if isinstance(held_out, HoldoutConfig) else None,
     }
+    # At their defaults these are no part of the identity: shards that were made before there were any are the same.
+    if _learns(experiment):
+        config["fusion"] = {"learned": experiment.encoder.score_scale}
+    if filters := filters_of(experiment):
+        config["filters"] = filters
+    if any(folder.require("it was imported").counts.get("imported") for folder in rankings.values()):
+        config["top_k"] = experiment.teacher.top_k
     missing = "import that split first: retort import --help"
     inputs = {
         "turns": workspace.folder(f"turns/{split}").require(missing).fingerprint,
@@ -62,6 +74,10 @@ def training_stage(
     for teacher, folder in rankings.items():
         inputs[f"rankings/{teacher}"] = folder.require("the rankings are prepared first").fingerprint
     return workspace.stage(STAGE, VERSION, label=f"training/{split}", config=config, inputs=inputs)
+
+
+def _learns(experiment: ExperimentConfig) -> bool:
+    return experiment.teacher.fusion == "learned" and len(experiment.teacher.names) > 1
 
 
 def prepare_training(
@@ -81,13 +97,22 @@ def prepare_training(
         if writer.finished is not None:
             progress(STAGE, 1, 1, f"{stage.folder.name} is there already")
             return stage.folder
-        plan, dropped = _plan(workspace, experiment, Collection(vectors))
+        collection = Collection(vectors)
+        plan, dropped, held_out = _plan(workspace, experiment, collection)
         if plan.num_rows == 0:
             raise DataError(f"no turn of {experiment.corpus.train} can be trained on: {dropped}")
         stage.folder.write_table(PLAN, plan)
-        turns = len(read_turns(workspace, experiment.corpus.train))
+        all_turns = read_turns(workspace, experiment.corpus.train)
+        turns = len(all_turns)
+        if _learns(experiment):
+            found = weights_of_teachers(experiment, all_turns, held_out, collection, rankings)
+            weights = dict(zip(experiment.teacher.names, found.weights, strict=True))
+            told = json.dumps(asdict(found) | {"weights": weights}, indent=1) + "\n"
+            writer.add(stage.folder.write_bytes(WEIGHTS_FILE, told.encode()))
+            writer.counts["teacher_weights"] = weights
         units = [{"chunk": number, "first": first} for number, first in enumerate(range(0, turns, CHUNK_TURNS))]
         done = without_ranking = written = 0
+        counted: Counter[str] = Counter()
         progress(STAGE, 0, turns, "joining turns with their rankings")
 
         def finished(row: dict[str, Any]) -> None:
@@ -95,6 +120,7 @@ def prepare_training(
             entry = FileEntry(**json.loads(row["entry"]))
             writer.add(entry)
             written += entry.rows or 0
+            counted.update(json.loads(row["counted"]))
             without_ranking += int(row["without_ranking"])
             done += min(CHUNK_TURNS, turns - int(row["first"]))
             progress(STAGE, done, turns)
@@ -113,40 +139,39 @@ def prepare_training(
         content = json.dumps(experiment.model_dump(mode="json"), indent=1) + "\n"
         writer.add(stage.folder.write_bytes("experiment.json", content.encode()))
         writer.counts |= {"turns": written, "dropped": dropped | {"without a teacher's ranking": without_ranking}}
+        writer.counts |= dict(sorted(counted.items()))
     return stage.folder
 
 
 def _plan(
     workspace: Workspace, experiment: ExperimentConfig, collection: Collection
-) -> tuple[pa.Table, dict[str, int]]:
+) -> tuple[pa.Table, dict[str, int], dict[str, list[int]]]:
     split = experiment.corpus.train
     turns = read_turns(workspace, split)
     judgements = read_judgements(workspace, split)
     held_out: frozenset[str] = frozenset()
     if isinstance(experiment.corpus.validation, HoldoutConfig):
         held_out = validation_conversations({t.conversation_id for t in turns}, experiment.corpus.validation)
-    positives = {turn.query_id: _positives(turn, judgements.get(turn.query_id, {})) for turn in turns}
+    positives = {turn.query_id: positives_of(turn, judgements.get(turn.query_id, {})) for turn in turns}
     rows = passage_rows(workspace, sorted({doc_id for ids in positives.values() for doc_id in ids}))
     same_text = _rows_with_text_of(np.array(sorted(rows.values()), dtype=np.int64), collection.text_hashes)
     dropped = {"held out for validation": 0, "without a judged positive": 0}
     query_ids, positive_rows, excluded_rows = [], [], []
+    held_out_positives: dict[str, list[int]] = {}
     for turn in turns:
+        mine = [rows[doc_id] for doc_id in positives[turn.query_id]]
         if turn.conversation_id in held_out:
             dropped["held out for validation"] += 1
+            if mine:
+                held_out_positives[turn.query_id] = mine
             continue
-        mine = [rows[doc_id] for doc_id in positives[turn.query_id]]
         if not mine:
             dropped["without a judged positive"] += 1
             continue
         query_ids.append(turn.query_id)
         positive_rows.append(mine)
         excluded_rows.append(sorted({twin for row in mine for twin in same_text[row]}))
-    return pa.table([query_ids, positive_rows, excluded_rows], schema=PLAN_SCHEMA), dropped
-
-
-def _positives(turn: Turn, judged: dict[str, int]) -> list[str]:
-    relevant = (doc_id for doc_id, relevance in judged.items() if relevance >= RELEVANT)
-    return sorted({*turn.positives, *relevant})
+    return pa.table([query_ids, positive_rows, excluded_rows], schema=PLAN_SCHEMA), dropped, held_out_positives
 
 
 def _rows_with_text_of(rows: np.ndarray, hashes: np.ndarray) -> dict[int, list[int]]:
@@ -172,26 +197,31 @@ class _JoinChunk:
         self.turns = read_turns(workspace, self.experiment.corpus.train)
         plan = _read_plan(self.folder)
         self.plan = {row["query_id"]: row for row in plan.to_pylist()}
+        self.counted: Counter[str] = Counter()
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         chunk, first = int(unit["chunk"]), int(unit["first"])
         turns = [turn for turn in self.turns[first : first + CHUNK_TURNS] if turn.query_id in self.plan]
-        ranked: dict[str, dict[str, dict[str, Any]]] = {}
-        for teacher, folder in self.rankings.items():
-            rows = folder.read_table(chunk_file(chunk, "parquet")).to_pylist()
-            ranked[teacher] = {row["query_id"]: row for row in rows if row["passage_rows"]}
+        file, top_k = chunk_file(chunk, "parquet"), self.experiment.teacher.top_k
+        ranked = {teacher: ranked_turns(folder, file, top_k) for teacher, folder in self.rankings.items()}
         trained = [turn for turn in turns if any(turn.query_id in rows for rows in ranked.values())]
         file = chunk_file(chunk, "arrow")
         if self.folder.exists(file):
             entry = self.folder.entry(file, rows=len(trained))
+            counted = json.loads((self.folder.read_table(file).schema.metadata or {}).get(COUNTED, b"{}"))
         else:
+            self.counted = Counter()
             rows = [self._row(turn, ranked) for turn in trained]
+            counted = {name: count for name, count in self.counted.items() if count}
             table = pa.Table.from_pylist(rows, schema=training_schema(tuple(self.rankings)))
+            if counted:  # beside the rows, for a stage that goes on
+                table = table.replace_schema_metadata({COUNTED: json.dumps(counted)})
             entry = self.folder.write_table(file, table)
         return {
             "entry": json.dumps(asdict(entry)),
             "first": first,
             "without_ranking": len(turns) - len(trained),
+            "counted": json.dumps(counted),
         }
 
     def _row(self, turn: Turn, ranked: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
@@ -216,16 +246,14 @@ class _JoinChunk:
             for column in ("positive_scores", "passage_rows", "scores", "rewrite_indices", "rewrite_values"):
                 row[f"{teacher}/{column}"] = [] if ranking is None or column == "positive_scores" else ranking[column]
             if ranking is not None:
-                row[f"{teacher}/positive_scores"] = self._scores(plan["positive_rows"], ranking)
+                scores, bounds = scores_of_positives(self.collection, plan["positive_rows"], ranking)
+                row[f"{teacher}/positive_scores"] = scores
+                self.counted["positives_without_own_score"] += bounds
+        if filters_of(self.experiment):
+            teachers = [teacher for teacher, rankings in ranked.items() if turn.query_id in rankings]
+            near = near_positives(row, teachers, self.experiment.sampling, self.collection.vectors, self.counted)
+            row["excluded_rows"] = sorted({*row["excluded_rows"], *near})
         return row
-
-    def _scores(self, rows: list[int], ranking: dict[str, Any]) -> list[float]:
-        # A positive outside the top K has a teacher score too: the same dot product.
-        rewrite = SparseVectors.from_rows(
-            [(ranking["rewrite_indices"], ranking["rewrite_values"])], self.collection.vectors.vocabulary_size
-        )
-        product = self.collection.vectors.take(rows).to_scipy() @ rewrite.to_scipy().T
-        return [float(score) for score in product.toarray()[:, 0]]
 
 
 def _read_plan(folder: Folder) -> pa.Table:

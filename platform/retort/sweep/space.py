@@ -25,10 +25,14 @@ from retort.errors import ConfigError
 __all__ = ["SearchSpace", "load_space"]
 
 # Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
-PREPARED = ("corpus", "context", "encoder", "teacher")
+PREPARED = ("corpus", "context", "encoder", "teacher", "sampling.filter_score_ratio", "sampling.filter_overlap")
 MAX_PREPARED = 64
 MAX_TOLD = 10  # of the combinations of a grid that can't be built
 HARDWARE = ("training.workers", "training.accumulation")
+
+
+def _is_prepared(key: str) -> bool:
+    return key in PREPARED or key.partition(".")[0] in PREPARED
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class SearchSpace:
         """Whether a searched key changes what is prepared before training."""
         variants = self.settings.variants.values()
         keys = [key] if key != VARIANT else [setting for settings in variants for setting in settings]
-        return any(setting.partition(".")[0] in PREPARED for setting in keys)
+        return any(_is_prepared(setting) for setting in keys)
 
     def _values(self, key: str) -> Sequence[Any]:
         dimension = self.settings.search[key]

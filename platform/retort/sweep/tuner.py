@@ -31,6 +31,7 @@ from retort.report.sweeps import DESCRIPTION
 from retort.retrieval import evaluate
 from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_run
 from retort.shards import rankings, training, vectors
+from retort.shards.imported import teacher_source
 from retort.shards.prepare import check_inputs, prepare
 from retort.shards.session import cluster_cpus, ensure_ray, on_cluster
 from retort.shards.vectors import prepare_vectors
@@ -88,7 +89,7 @@ def _inputs(workspace: Workspace, space: SearchSpace) -> dict[str, str]:
         corpus = experiment.corpus
         splits = [split for split in (corpus.train, corpus.validation, corpus.evaluate) if isinstance(split, str)]
         names |= {f"{kind}/{split}" for kind in ("turns", "judgements") for split in splits}
-        names |= {f"rewrites/{teacher}/{corpus.train}" for teacher in experiment.teacher.names}
+        names |= {teacher_source(workspace, teacher, corpus.train) for teacher in experiment.teacher.names}
         encoder = experiment.encoder
         inputs[f"model/{encoder.family}/{encoder.model}/{encoder.layers}"] = model_digest(encoder)
     way_out = "import it first: retort import --help"

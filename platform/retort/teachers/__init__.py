@@ -1,6 +1,20 @@
-"""Teachers: whose rewrites are distilled, how they come into a workspace, how several become one ranking."""
+"""Teachers: whose rewrites are distilled, how they come into a workspace or are written, how several become one ranking."""
 
-from retort.teachers.fusion import mean_over_present
+from retort.teachers.fusion import fuse, mean_over_present
 from retort.teachers.imports import RewriteCounts, add_rewrites, read_rewrites, write_rewrites
+from retort.teachers.prompts import Prompt, load_prompt, prompt_names
+from retort.teachers.rewriter import Outcome, rewrite_turns
 
-__all__ = ["RewriteCounts", "add_rewrites", "mean_over_present", "read_rewrites", "write_rewrites"]
+__all__ = [
+    "Outcome",
+    "Prompt",
+    "RewriteCounts",
+    "add_rewrites",
+    "fuse",
+    "load_prompt",
+    "mean_over_present",
+    "prompt_names",
+    "read_rewrites",
+    "rewrite_turns",
+    "write_rewrites",
+]

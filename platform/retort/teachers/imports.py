@@ -96,7 +96,15 @@ def add_rewrites(
 
 
 def write_rewrites(
-    workspace: Workspace, rewrites: Iterable[Rewrite], *, teacher: str, split: str, inputs: Mapping[str, str]
+    workspace: Workspace,
+    rewrites: Iterable[Rewrite],
+    *,
+    teacher: str,
+    split: str,
+    inputs: Mapping[str, str],
+    config: Mapping[str, object] | None = None,
+    counts: Mapping[str, object] | None = None,
+    replace: bool = False,
 ) -> RewriteCounts:
     """Write a teacher's rewrites of a split, at most one a turn, in the order of its turns.
 
@@ -106,6 +114,9 @@ def write_rewrites(
         teacher: The teacher's name.
         split: The split's.
         inputs: Digests of what the rewrites came from; they identify them.
+        config: What they were made with, where they were made here.
+        counts: What else the record is to tell.
+        replace: Take the place of the teacher's rewrites that are there. For those that a generation completes.
 
     Raises:
         ConfigError: If teacher or split is no name.
@@ -122,13 +133,15 @@ def write_rewrites(
     ordered = [by_place[place] for place in sorted(by_place)]
     turns = workspace.folder(f"turns/{split}").require("import it first").fingerprint
     folder = workspace.folder(f"{STAGE}/{teacher}/{split}")
-    with folder.writing(STAGE, VERSION, config={}, inputs={"turns": turns, **inputs}) as writer:
+    inputs = {"turns": turns, **inputs}
+    with folder.writing(STAGE, VERSION, config=config or {}, inputs=inputs, extend=replace) as writer:
         skipped = writer.finished is not None
         if not skipped:
             columns = [[r.query_id for r in ordered], [r.rewrite for r in ordered]]
             table = pa.table([pa.array(c, pa.string()) for c in columns], schema=REWRITE_SCHEMA)
             writer.add(folder.write_table(PART, table))
-            writer.counts = {"rewrites": len(ordered), "turns": len(order), "without": len(order) - len(ordered)}
+            without = len(order) - len(ordered)
+            writer.counts = {"rewrites": len(ordered), "turns": len(order), "without": without, **(counts or {})}
     return RewriteCounts(len(ordered), len(order), len(order) - len(ordered), skipped)
 
 

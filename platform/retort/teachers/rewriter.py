@@ -1,0 +1,95 @@
+"""Turns -> a teacher's rewrites: one plain function over a batch, whoever answers.
+
+A turn that fails is an outcome with its reason, not an exception: a batch of 45,000 is not lost to one of them. An
+exception is for what would fail for every turn alike, such as a key that is refused.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from retort.records import Turn
+from retort.teachers.prompts import Ask, Prompt, ask_for, rewrite_in
+
+__all__ = ["Answer", "Answerer", "Outcome", "outcome_of", "rewrite_turns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model came to for one turn.
+
+    Attributes:
+        text: Its answer; None: there is none.
+        reason: Why there is none.
+        input_tokens: Of the prompt, where the back-end says so. Failed attempts that were answered count too.
+        output_tokens: Of the answer, likewise.
+        attempts: Requests that it took.
+    """
+
+    text: str | None
+    reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A turn's rewrite, or the reason why there is none, and what it took."""
+
+    query_id: str
+    rewrite: str | None
+    reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    attempts: int = 1
+
+
+class Answerer(Protocol):
+    """A back-end: asks a model, in whatever order it likes, and hands over each answer once."""
+
+    def __call__(self, asks: Sequence[Ask], on_answer: Callable[[int, Answer], None]) -> None:
+        """Answer all; ``on_answer`` gets an ask's number and its answer as soon as it is there, one at a time."""
+        ...
+
+    def newest_that_fit(self, turn: Turn, prompt: Prompt) -> int | None:
+        """How many of the newest messages the model can read; None: all of them."""
+        ...
+
+
+def outcome_of(query_id: str, answer: Answer, prompt: Prompt) -> Outcome:
+    """An answer, read as its prompt says."""
+    rewrite, reason = (None, answer.reason) if answer.text is None else rewrite_in(answer.text, prompt)
+    return Outcome(query_id, rewrite, reason, answer.input_tokens, answer.output_tokens, answer.attempts)
+
+
+def rewrite_turns(
+    turns: Sequence[Turn],
+    prompt: Prompt,
+    answerer: Answerer,
+    *,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Rewrite a batch of turns.
+
+    Args:
+        turns: The turns.
+        prompt: What is asked.
+        answerer: Who is asked.
+        on_outcome: Called with each outcome as soon as it is there, before the next; what it does is done for good even
+            if the process ends then.
+
+    Returns:
+        An outcome for each turn, in their order.
+    """
+    asks = [ask_for(turn, prompt, newest=answerer.newest_that_fit(turn, prompt)) for turn in turns]
+    outcomes: dict[int, Outcome] = {}
+
+    def take(number: int, answer: Answer) -> None:
+        outcomes[number] = outcome_of(asks[number].query_id, answer, prompt)
+        if on_outcome is not None:
+            on_outcome(outcomes[number])
+
+    answerer(asks, take)
+    assert len(outcomes) == len(asks), "a back-end answered fewer turns than it was asked"
+    return [outcomes[number] for number in range(len(asks))]
