@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import corpora, experiments, reports
+from retort.cli import conversations, corpora, experiments, imports, reports
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -20,7 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs.",
 )
-app.add_typer(corpora.imports, name="import")
+assert conversations.imports is imports.imports, "all imports are commands of one group"
+app.add_typer(imports.imports, name="import")
 app.add_typer(corpora.rewrites, name="rewrites")
 app.add_typer(corpora.show, name="show")
 experiments.register(app)

@@ -27,6 +27,7 @@ __all__ = [
     "import_passages",
     "passage_parts",
     "passage_rows",
+    "passages_by_id",
     "read_doc_ids",
     "read_passages",
 ]
@@ -55,7 +56,8 @@ class ImportCounts:
     Attributes:
         added: Passages that are new.
         known: Passages of this source that were already there with the same content.
-        missing: Required doc_ids that neither the source nor the collection has; empty unless they were allowed.
+        missing: Required and optional doc_ids that neither the source nor the collection has; of the required ones
+            none unless that was allowed.
         skipped: The source had been imported before and was not read again.
     """
 
@@ -78,6 +80,8 @@ def import_passages(
     required: Mapping[str, str],
     allow_missing: bool = False,
     before_commit: Callable[[frozenset[str]], None] | None = None,
+    place: Callable[[int], tuple[str, int]] | None = None,
+    optional: Collection[str] = frozenset(),
 ) -> ImportCounts:
     """Add passages to the collection; all of them, or none.
 
@@ -89,13 +93,18 @@ def import_passages(
         required: doc_ids that must be there in the end, with ``file:line`` of who needs each.
         allow_missing: Report required doc_ids that are missing instead of refusing.
         before_commit: Called with those that are missing; what it raises prevents the commit.
+        place: File, and line in it, of a line of ``passages``, where these come from several files; None: ``source``.
+        optional: doc_ids of which it is to be known whether they are there; none of them is required.
 
     Raises:
         DataError: If a doc_id occurs twice in the source, is there already with other content, or a required one is
             missing.
     """
+    where = place if place is not None else lambda line: (source, line)
     while True:
-        counts = _import_once(workspace, passages, source, digest, required, allow_missing, before_commit)
+        counts = _import_once(
+            workspace, passages, source, digest, required, allow_missing, before_commit, where, optional
+        )
         if counts is not None:
             return counts
 
@@ -108,22 +117,26 @@ def _import_once(
     required: Mapping[str, str],
     allow_missing: bool,
     before_commit: Callable[[frozenset[str]], None] | None,
+    place: Callable[[int], tuple[str, int]],
+    optional: Collection[str],
 ) -> ImportCounts | None:
     # None: another import was committed between reading the record and getting the lock.
     folder = workspace.folder(STAGE)
     before = folder.record()
     inputs = {} if before is None else before.inputs
+    asked = frozenset(required).union(optional)
 
     def checked(missing: frozenset[str]) -> frozenset[str]:
-        if missing and not allow_missing:
-            raise _missing_error(required, missing, source)
+        refused = missing.intersection(required)
+        if refused and not allow_missing:
+            raise _missing_error(required, refused, source)
         if before_commit is not None:
             before_commit(missing)
         return missing
 
     if before is not None and digest in inputs.values():
         name = next(name for name, known in inputs.items() if known == digest)
-        missing = checked(frozenset(required) - _present(folder, before, required))
+        missing = checked(asked - _present(folder, before, asked))
         return ImportCounts(added=0, known=before.counts[name], missing=missing, skipped=True)
     name = f"source-{len(inputs):05d}"
     counts: ImportCounts | None = None
@@ -131,11 +144,11 @@ def _import_once(
         with folder.writing(STAGE, VERSION, config={}, inputs={**inputs, name: digest}, extend=True) as writer:
             if folder.record() != before:
                 raise _NothingToCommitError
-            extension = _Extension(folder, before, writer, source)
+            extension = _Extension(folder, before, writer, place)
             for line, passage in passages:
                 extension.take(line, passage)
             extension.flush()
-            missing = checked(frozenset(doc_id for doc_id in required if doc_id not in extension.rows))
+            missing = checked(frozenset(doc_id for doc_id in asked if doc_id not in extension.rows))
             counts = ImportCounts(extension.added, extension.known, missing, skipped=False)
             if extension.added == 0:
                 raise _NothingToCommitError
@@ -149,10 +162,12 @@ def _import_once(
 class _Extension:
     """The collection while passages are added: what is there by doc_id, and the part that is being filled."""
 
-    def __init__(self, folder: Folder, before: Record | None, writer: StageWriter, source: str) -> None:
+    def __init__(
+        self, folder: Folder, before: Record | None, writer: StageWriter, place: Callable[[int], tuple[str, int]]
+    ) -> None:
         self.folder = folder
         self.writer = writer
-        self.source = source
+        self.place = place
         self.rows: dict[str, int] = {}
         self.digests = bytearray()
         self.part: list[Passage] = []
@@ -177,16 +192,19 @@ class _Extension:
             if len(self.part) == PART_PASSAGES:
                 self.flush()
             return
+        path, own_line = self.place(line)
         if self.lines[row]:
-            message = f"doc_id {passage.doc_id!r} is on line {self.lines[row]} already; remove one of the two"
-            raise DataError(message, path=self.source, line=line)
+            first_path, first_line = self.place(self.lines[row])
+            there = f"on line {first_line}" if first_path == path else f"in {first_path}:{first_line}"
+            message = f"doc_id {passage.doc_id!r} is {there} already; remove one of the two"
+            raise DataError(message, path=path, line=own_line)
         if self.digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] != digest:
-            there = read_passages(self.folder.workspace, [row])[0]
+            stored = read_passages(self.folder.workspace, [row])[0]
             raise DataError(
-                f"doc_id {passage.doc_id!r} is in the workspace with other content, {_beginning(there)}, here "
+                f"doc_id {passage.doc_id!r} is in the workspace with other content, {_beginning(stored)}, here "
                 f"{_beginning(passage)}; use another workspace, or give the two passages different ids",
-                path=self.source,
-                line=line,
+                path=path,
+                line=own_line,
             )
         self.lines[row] = line
         self.known += 1
@@ -282,6 +300,13 @@ def passage_rows(workspace: Workspace, doc_ids: Iterable[str]) -> dict[str, int]
             "missing); import the collection that holds them"
         )
     return {doc_id: found[doc_id] for doc_id in wanted}
+
+
+def passages_by_id(workspace: Workspace, doc_ids: Iterable[str]) -> dict[str, Passage]:
+    """Those of some passages that the collection has, by doc_id."""
+    folder = workspace.folder(STAGE)
+    rows = dict(_found(folder, folder.require(WAY_OUT), list(dict.fromkeys(doc_ids))))
+    return dict(zip(rows, read_passages(workspace, list(rows.values())), strict=True))
 
 
 def read_passages(workspace: Workspace, rows: Sequence[int]) -> list[Passage]:
