@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 # No real ones: nothing that a tokeniser or a model could know.
-TOWNS = ("Arkeld", "Bromsey", "Calvane", "Dornwick", "Estrup", "Farlowe") + (
+TOWNS = (
+    "Arkeld",
+    "Bromsey",
+    "Calvane",
+    "Dornwick",
+    "Estrup",
+    "Farlowe",
     "Gimsel",
     "Hartane",
     "Ilvesby",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import conversations, corpora, experiments, imports, reports
+from retort.cli import conversations, corpora, experiments, fetching, imports, reports
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ assert conversations.imports is imports.imports, "all imports are commands of on
 app.add_typer(imports.imports, name="import")
 app.add_typer(corpora.rewrites, name="rewrites")
 app.add_typer(corpora.show, name="show")
+fetching.register(app)
 experiments.register(app)
 reports.register(app)
 

@@ -160,4 +160,6 @@ def read_duplicates(path: Path) -> frozenset[str]:
         if not colon or not kept.strip() or not all(doc_id.split() == [doc_id] for doc_id in ids):
             raise DataError(f"expected 'kept:duplicate,duplicate', got {row[:60]!r}", path=path, line=line)
         found.update(ids)
+    if not found:
+        raise DataError("lists no duplicate; was the download cut off?", path=path)
     return frozenset(found)
