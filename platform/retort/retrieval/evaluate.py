@@ -19,7 +19,7 @@ from retort.config import (
     ExperimentConfig,
     HoldoutConfig,
 )
-from retort.corpora.context import context_of
+from retort.corpora.context import context_ids, context_of
 from retort.corpora.holdout import HELD_OUT, validation_conversations
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import ConfigError, DataError
@@ -114,16 +114,8 @@ def judged_turns(workspace: Workspace, experiment: ExperimentConfig, split: str)
 
 def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, tokenizer: Tokenizer) -> list[Int32]:
     """The student's input of each turn, as training has it."""
-    contexts = [context_of(turn, experiment.context) for turn in turns]
-    return [
-        tokenizer.context_ids(
-            context.question,
-            context.history,
-            order=experiment.context.order,
-            max_tokens=experiment.encoder.query_tokens,
-        )
-        for context in contexts
-    ]
+    settings, budget = experiment.context, experiment.encoder.query_tokens
+    return [context_ids(tokenizer, context_of(turn, settings), settings, max_tokens=budget) for turn in turns]
 
 
 def evaluate_run(
@@ -205,7 +197,7 @@ def evaluate_baseline(
     else:
         config["query_tokens"] = encoder.query_tokens
     if kind == "context":
-        config["context"] = experiment.context.model_dump(mode="json")
+        config["context"] = experiment.context.identity()
 
     def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
         texts = TextEncoder(encoder, opened.tokenizer)
