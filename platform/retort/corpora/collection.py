@@ -2,7 +2,7 @@
 
 Imports extend: a second source adds the passages that are new as parts of their own, so that the rows of those already
 there never change. ``record.json`` is the commit; an import that fails leaves the collection as it was. An import
-streams its passages and holds, beside one part of them, one entry per passage: doc_id, row and digest (about 200
+streams its passages and holds, beside one part of them, hashes of each passage's id and content, and its line (about 45
 bytes).
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from retort.corpora.known import KnownIds
 from retort.errors import DataError, WorkspaceError
 from retort.records import PASSAGE_SCHEMA, Passage
 from retort.storage import Folder, Record, StageWriter, Workspace
@@ -144,15 +145,15 @@ def _import_once(
         with folder.writing(STAGE, VERSION, config={}, inputs={**inputs, name: digest}, extend=True) as writer:
             if folder.record() != before:
                 raise _NothingToCommitError
-            extension = _Extension(folder, before, writer, place)
+            extension = _Extension(folder, before, writer, place, asked)
             for line, passage in passages:
                 extension.take(line, passage)
-            extension.flush()
-            missing = checked(frozenset(doc_id for doc_id in asked if doc_id not in extension.rows))
+            extension.finish()
+            missing = checked(frozenset(extension.missing))
             counts = ImportCounts(extension.added, extension.known, missing, skipped=False)
             if extension.added == 0:
                 raise _NothingToCommitError
-            writer.counts = {**({} if before is None else before.counts), "passages": len(extension.rows)}
+            writer.counts = {**({} if before is None else before.counts), "passages": len(extension.ids)}
             writer.counts[name] = extension.added + extension.known
     except _NothingToCommitError:
         pass
@@ -160,45 +161,73 @@ def _import_once(
 
 
 class _Extension:
-    """The collection while passages are added: what is there by doc_id, and the part that is being filled."""
+    """The collection while passages are added: what is there by doc_id, and the part that is being filled.
+
+    Passages are compared with what is there a batch at a time.
+    """
 
     def __init__(
-        self, folder: Folder, before: Record | None, writer: StageWriter, place: Callable[[int], tuple[str, int]]
+        self,
+        folder: Folder,
+        before: Record | None,
+        writer: StageWriter,
+        place: Callable[[int], tuple[str, int]],
+        asked: frozenset[str],
     ) -> None:
         self.folder = folder
         self.writer = writer
         self.place = place
-        self.rows: dict[str, int] = {}
+        self.missing = set(asked)
+        self.ids = KnownIds()
         self.digests = bytearray()
+        self.batch: list[tuple[int, Passage]] = []
         self.part: list[Passage] = []
         self.parts = 0
         self.added = self.known = 0
         if before is not None:
-            for passage in _stored_passages(folder, before):
-                self.rows[passage.doc_id] = len(self.rows)
-                self.digests += _digest(passage)
+            for part in _parts(before):
+                passages = list(_stored_passages(folder, part))
+                self.ids.add([passage.doc_id for passage in passages])
+                self.missing.difference_update(passage.doc_id for passage in passages)
+                self.digests += b"".join(map(_digest, passages))
             self.parts = len(before.files)
-        self.stored = len(self.rows)
-        self.lines = array("q", bytes(8 * self.stored))  # line in this source by row; 0: not in it so far
+        self.lines = array("q", bytes(8 * len(self.ids)))  # line in this source by row; 0: not in it so far
 
     def take(self, line: int, passage: Passage) -> None:
-        row = self.rows.setdefault(passage.doc_id, len(self.rows))
-        digest = _digest(passage)
-        if row == len(self.lines):
-            self.digests += digest
-            self.lines.append(line)
-            self.added += 1
-            self.part.append(passage)
-            if len(self.part) == PART_PASSAGES:
-                self.flush()
-            return
+        self.batch.append((line, passage))
+        if len(self.batch) == PART_PASSAGES:
+            self._compare()
+
+    def finish(self) -> None:
+        """Compare and write what is left."""
+        self._compare()
+        self._write(at_least=1)
+
+    def _compare(self) -> None:
+        rows = self.ids.rows([passage.doc_id for _, passage in self.batch])
+        new: dict[str, int] = {}
+        for (line, passage), known in zip(self.batch, rows.tolist(), strict=True):
+            row = known if known >= 0 else new.setdefault(passage.doc_id, len(self.lines))
+            if row == len(self.lines):
+                self.digests += _digest(passage)
+                self.lines.append(line)
+                self.added += 1
+                self.part.append(passage)
+            else:
+                self._check_known(line, passage, row)
+        self.ids.add(list(new))
+        self.missing.difference_update(passage.doc_id for _, passage in self.batch)
+        self.batch = []
+        self._write(at_least=PART_PASSAGES)
+
+    def _check_known(self, line: int, passage: Passage, row: int) -> None:
         path, own_line = self.place(line)
         if self.lines[row]:
             first_path, first_line = self.place(self.lines[row])
             there = f"on line {first_line}" if first_path == path else f"in {first_path}:{first_line}"
             message = f"doc_id {passage.doc_id!r} is {there} already; remove one of the two"
             raise DataError(message, path=path, line=own_line)
-        if self.digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] != digest:
+        if self.digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] != _digest(passage):
             stored = read_passages(self.folder.workspace, [row])[0]
             raise DataError(
                 f"doc_id {passage.doc_id!r} is in the workspace with other content, {_beginning(stored)}, here "
@@ -209,13 +238,13 @@ class _Extension:
         self.lines[row] = line
         self.known += 1
 
-    def flush(self) -> None:
-        if self.part:
-            columns = [[getattr(passage, name) for passage in self.part] for name in PASSAGE_SCHEMA.names]
+    def _write(self, *, at_least: int) -> None:
+        while len(self.part) >= at_least:
+            passages, self.part = self.part[:PART_PASSAGES], self.part[PART_PASSAGES:]
+            columns = [[getattr(passage, name) for passage in passages] for name in PASSAGE_SCHEMA.names]
             table = pa.table([pa.array(c, pa.string()) for c in columns], schema=PASSAGE_SCHEMA)
             self.writer.add(self.folder.write_table(f"part-{self.parts:05d}.parquet", table))
             self.parts += 1
-            self.part = []
 
 
 def _digest(passage: Passage) -> bytes:
@@ -252,11 +281,10 @@ def _read(folder: Folder, part: PassagePart, columns: list[str]) -> pa.Table:
     return pq.read_table(folder.local(part.name), columns=columns)
 
 
-def _stored_passages(folder: Folder, record: Record) -> Iterator[Passage]:
-    for part in _parts(record):
-        columns = _read(folder, part, PASSAGE_SCHEMA.names).to_pydict()
-        for doc_id, title, text in zip(*(columns[name] for name in PASSAGE_SCHEMA.names), strict=True):
-            yield Passage(doc_id, title, text)
+def _stored_passages(folder: Folder, part: PassagePart) -> Iterator[Passage]:
+    columns = _read(folder, part, PASSAGE_SCHEMA.names).to_pydict()
+    for doc_id, title, text in zip(*(columns[name] for name in PASSAGE_SCHEMA.names), strict=True):
+        yield Passage(doc_id, title, text)
 
 
 def _found(folder: Folder, record: Record, doc_ids: Collection[str]) -> Iterator[tuple[str, int]]:
