@@ -9,6 +9,7 @@ from tests.corpora.official import CORPORA, TOWNS, passages, turns
 
 from retort.corpora.collection import read_doc_ids
 from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
+from retort.records import training_schema
 from retort.storage import Workspace
 from retort.teachers.imports import read_rewrites
 
@@ -140,7 +141,7 @@ def test_trees_and_their_paths_are_the_same_turns(tmp_path, retort):
 
 @pytest.mark.slow
 def test_a_student_is_distilled_and_evaluated(imported, retort, ray_session, own_tracking, tmp_path):
-    _, workspace, told, _ = imported
+    name, workspace, told, _ = imported
     teacher = next(iter(told["rewrites"]), None)
     if teacher is None:
         # Corpora without rewrites get them from a file.
@@ -166,3 +167,8 @@ def test_a_student_is_distilled_and_evaluated(imported, retort, ray_session, own
     measured = retort("evaluate", done.json()["run"], "-w", workspace.root, "--split", "validate", "--json")
     assert measured.code == 0, measured.err
     assert measured.json()["n"] > 0 and 0 < measured.json()["R@100"] <= 1
+    if name == "cast2020":
+        # Trained on what is relevant from 2 on: each turn has one such passage, and another of grade 1.
+        (training,) = workspace.stages("training")
+        table = training.read_tables(training.record().names(".arrow"), training_schema(("human",)))
+        assert {len(rows) for rows in table["positive_rows"].to_pylist()} == {1}

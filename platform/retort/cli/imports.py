@@ -71,18 +71,13 @@ def import_topiocqa(
             workspace=place,
             qrels=qrels,
             variant=variant,
+            rewrites=read,
             allow_missing=allow_missing,
             progress=progress,
         )
     if not read:
         tell_import(report, as_json)
         return
-    from retort.corpora.turns import read_turns
-
-    known = {turn.query_id for turn in read_turns(place, split)}
-    for name, own in read.items():
-        if stray := next((rewrite.query_id for rewrite in own if rewrite.query_id not in known), None):
-            raise InputError(f"{named[name]} rewrites the turn {stray}, which {topics} does not have")
     finish_import(CorpusImport(report, read, {n: digest_of(path) for n, path in named.items()}), place, as_json)
 
 

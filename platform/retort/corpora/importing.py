@@ -15,7 +15,7 @@ from retort.corpora.passages import PassageFiles
 from retort.corpora.published import differences, published_counts
 from retort.corpora.qrels import read_judged
 from retort.corpora.report import ImportReport, shape_of
-from retort.corpora.turns import check_split, write_turns
+from retort.corpora.turns import check_split, check_split_name, write_turns
 from retort.errors import DataError
 from retort.identity import fingerprint
 from retort.progress import Progress, silent
@@ -106,6 +106,7 @@ def import_split(
         DataError: With file and line, if a file is broken or a positive is missing.
         WorkspaceError: If the split is there with other content.
     """
+    check_split_name(split)
     judged, needed, dropped = _judgements(read, qrels)
     if not allow_missing and not read.responses:
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)

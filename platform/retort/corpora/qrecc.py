@@ -25,6 +25,7 @@ from retort.storage import Workspace
 __all__ = ["TEACHER", "import_qrecc", "read_qrecc"]
 
 TEACHER: Final = "human"
+UNEVEN: Final = "do not have two utterances in Context for each turn before them: their history is what there is of it"
 
 
 def import_qrecc(
@@ -96,7 +97,10 @@ def read_qrecc(path: Path, *, first_rewritten: bool = True) -> Conversations:
             first_questions |= {} if rewrite is None else {conversation: rewrite}
     turns: list[Turn] = []
     rewrites: list[Rewrite] = []
+    uneven: list[str] = []
     for query_id, fields in records.items():
+        if len(fields.texts("Context")) != 2 * (fields.number("Turn_no") - 1):
+            uneven.append(query_id)
         turns.append(_turn(query_id, fields, first_questions))
         rewrite = fields.optional_text("Truth_rewrite")
         if rewrite is not None:
@@ -106,29 +110,30 @@ def read_qrecc(path: Path, *, first_rewritten: bool = True) -> Conversations:
         turns=tuple(turns),
         places={query_id: fields.place for query_id, fields in records.items()},
         rewrites={TEACHER: tuple(rewrites)},
+        warnings=(f"{len(uneven)} turn(s), first {uneven[0]}, {UNEVEN}",) if uneven else (),
     )
 
 
 def _turn(query_id: str, fields: Fields, first_questions: Mapping[str, str]) -> Turn:
     conversation, number = fields.identifier("Conversation_no"), fields.number("Turn_no")
     said = fields.texts("Context")
-    if len(said) != 2 * (number - 1):
-        raise fields.wrong(
-            f"turn {number} of conversation {conversation} must have {2 * (number - 1)} utterances in Context (question "
-            f"and answer of each turn before it), got {len(said)}"
-        )
     question = fields.text("Question")
     if conversation in first_questions:
         if number == 1:
             question = first_questions[conversation]
-        else:
+        elif len(said) == 2 * (number - 1):
             said[0] = first_questions[conversation]
     source = fields.optional_text("Conversation_source")
     return Turn(
         query_id=query_id,
         conversation_id=conversation,
         turn_number=number,
-        history=tuple(Message("agent" if i % 2 else "user", text) for i, text in enumerate(said) if text.strip()),
+        # Counted from the end: what stands before the question is the agent's.
+        history=tuple(
+            Message("user" if (len(said) - place) % 2 == 0 else "agent", text)
+            for place, text in enumerate(said)
+            if text.strip()
+        ),
         question=question,
         answer=fields.optional_text("Truth_answer"),
         positives=fields.doc_ids("Truth_passages"),

@@ -4,7 +4,7 @@ Topics: see ``retort.corpora.topics``. Collection: TSV with the header ``id<TAB>
 last. Qrels: TREC, ``qid 0 docid rel``; without them the positives of the topics are the judgements.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from retort.corpora.importing import Conversations, import_split
@@ -14,7 +14,9 @@ from retort.corpora.published import official_part
 from retort.corpora.report import ImportReport
 from retort.corpora.topics import Topics, Variant, read_topics
 from retort.corpora.turns import check_split
+from retort.errors import DataError
 from retort.progress import Progress, silent
+from retort.records import Rewrite
 from retort.storage import Workspace
 
 __all__ = ["import_topiocqa"]
@@ -28,6 +30,7 @@ def import_topiocqa(
     workspace: Workspace,
     qrels: Path | None = None,
     variant: Variant = "all_history",
+    rewrites: Mapping[str, Sequence[Rewrite]] | None = None,
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
@@ -40,6 +43,7 @@ def import_topiocqa(
         workspace: Where to.
         qrels: TREC judgements; None: each positive of the topics has relevance 1.
         variant: Of the topics.
+        rewrites: By teacher; they must be of turns that the topics have. They are checked here and written by the caller.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
 
@@ -54,6 +58,10 @@ def import_topiocqa(
     if not allow_missing:
         check_split(workspace, split, inputs=inputs)
     read = read_topics(topics, variant=variant)
+    for teacher, own in (rewrites or {}).items():
+        if stray := next((rewrite.query_id for rewrite in own if rewrite.query_id not in read.lines), None):
+            message = f"the rewrites of {teacher} hold the turn {stray!r}, which {topics} does not have"
+            raise DataError(f"{message}; are both of the same split?")
     told = progress or silent
 
     def files(needed: Mapping[str, str]) -> PassageFiles:

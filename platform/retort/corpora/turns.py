@@ -16,13 +16,28 @@ from retort.identity import fingerprint
 from retort.records import JUDGEMENT_SCHEMA, TURN_SCHEMA, Judgement, Message, Turn
 from retort.storage import Folder, Workspace
 
-__all__ = ["check_split", "read_judgements", "read_turns", "relevance_threshold", "splits", "write_turns"]
+__all__ = [
+    "check_split",
+    "check_split_name",
+    "read_judgements",
+    "read_turns",
+    "relevance_threshold",
+    "splits",
+    "write_turns",
+]
 
 TURNS: Final = "turns"
 JUDGEMENTS: Final = "judgements"
 VERSION: Final = 1
 PART: Final = "part-00000.parquet"
 THRESHOLD: Final = "relevant_from"  # in the record of judgements, where it is not 1
+
+
+def check_split_name(split: str) -> None:
+    """Check that a split can have this name; raises ``ConfigError`` if not."""
+    checked_name(split, "split")
+    if split == HELD_OUT:
+        raise ConfigError([f"a split cannot be called {split}: that names the turns which corpus.validate holds out"])
 
 
 def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str], relevant_from: int = 1) -> None:
@@ -32,9 +47,7 @@ def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str], 
         ConfigError: If the split's name is no name.
         WorkspaceError: If the split is there and came from other inputs.
     """
-    checked_name(split, "split")
-    if split == HELD_OUT:
-        raise ConfigError([f"a split cannot be called {split}: that names the turns which corpus.validate holds out"])
+    check_split_name(split)
     for stage in (JUDGEMENTS, TURNS):
         record = workspace.folder(f"{stage}/{split}").record()
         config = _config(stage, relevant_from)
