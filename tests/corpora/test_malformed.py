@@ -307,6 +307,14 @@ def test_a_splits_name_is_checked_before_the_collection_is_read(corpus, split, s
     assert done.code == 2 and "split" in done.err and "jsonl:" not in done.err
 
 
+@pytest.mark.parametrize("corpus", ["ikat2025", "jsonl"])
+def test_a_threshold_needs_grades(corpus, sources, tmp_path, retort):
+    words = copied(sources[corpus], tmp_path / "files")
+    done = retort(*words, "--relevant-from", 2, "--split", "train", "-w", tmp_path / "workspace")
+    assert done.code == 2 and "relevant from 2 on is for graded judgements" in done.err
+    check(done, tmp_path / "workspace", tmp_path / "files", named=False)
+
+
 def test_at_least_sixty_files_are_broken():
     assert len(MISTAKES) + len(FILES) * (len(DAMAGES) + 1) > 200
 

@@ -66,9 +66,9 @@ def import_cast(
         inputs |= {} if path is None else {name: digest_of(path)}
     excluded = frozenset() if duplicates is None else read_duplicates(duplicates)
     read = read_cast(topics, resolved=resolved, canonical=canonical, provenance=qrels is None)
-    threshold = RELEVANT_FROM[year] if relevant_from is None else relevant_from
-    if qrels is None:
-        threshold = 1
+    threshold = relevant_from
+    if threshold is None:
+        threshold = 1 if qrels is None else RELEVANT_FROM[year]
     if not allow_missing and not read.responses:
         check_split(workspace, split, inputs=inputs, relevant_from=threshold)
 

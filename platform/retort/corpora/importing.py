@@ -107,6 +107,8 @@ def import_split(
         WorkspaceError: If the split is there with other content.
     """
     check_split_name(split)
+    if relevant_from != 1 and qrels is None:
+        raise DataError(f"relevant from {relevant_from} on is for graded judgements; name them with --qrels")
     judged, needed, dropped = _judgements(read, qrels)
     if not allow_missing and not read.responses:
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
