@@ -99,7 +99,9 @@ def test_a_misspelled_key_is_met_with_the_one_that_was_meant():
 
 
 def test_a_key_like_no_other_is_met_with_all_that_are_known():
-    assert problems_of({"context": {"xyz": 1}}) == ["context.xyz: unknown key; known here: order, answers, last_turns"]
+    assert problems_of({"context": {"xyz": 1}}) == [
+        "context.xyz: unknown key; known here: order, answers, last_turns, first_turn, separator, ptkb"
+    ]
 
 
 def test_every_problem_is_reported_at_once():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retort.corpora.turns import read_judgements, read_turns, splits, write_turns
+from retort.corpora.turns import read_judgements, read_turns, relevance_threshold, splits, write_turns
 from retort.errors import ConfigError, WorkspaceError
 from retort.records import Judgement, Message, Turn
 from retort.storage import Workspace
@@ -67,3 +67,15 @@ def test_a_split_needs_a_name(workspace):
     for name in ("", "../dev", "a b"):
         with pytest.raises(ConfigError, match=r"split: .* is no name; use letters"):
             write_turns(workspace, name, TURNS, JUDGEMENTS, inputs={})
+
+
+def test_what_counts_as_relevant_is_the_judgements_own(workspace):
+    write_turns(workspace, "dev", TURNS, JUDGEMENTS, inputs={"file": "x"})
+    write_turns(workspace, "graded", TURNS, JUDGEMENTS, inputs={"file": "x"}, relevant_from=2)
+    assert (relevance_threshold(workspace, "dev"), relevance_threshold(workspace, "graded")) == (1, 2)
+    first, second = (workspace.folder(f"judgements/{split}").record() for split in ("dev", "graded"))
+    assert first.config == {} and first.fingerprint != second.fingerprint
+    turns = [workspace.folder(f"turns/{split}").record().fingerprint for split in ("dev", "graded")]
+    assert turns[0] == turns[1]
+    with pytest.raises(WorkspaceError, match="already holds other judgements under the split 'graded'"):
+        write_turns(workspace, "graded", TURNS, JUDGEMENTS, inputs={"file": "x"})

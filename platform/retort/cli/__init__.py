@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import corpora, experiments, reports, teachers
+from retort.cli import conversations, corpora, experiments, fetching, imports, reports, teachers
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -20,10 +20,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs.",
 )
-app.add_typer(corpora.imports, name="import")
+assert conversations.imports is imports.imports, "all imports are commands of one group"
+app.add_typer(imports.imports, name="import")
 app.add_typer(teachers.rewrites, name="rewrites")
 app.add_typer(teachers.rankings, name="rankings")
 app.add_typer(corpora.show, name="show")
+fetching.register(app)
 experiments.register(app)
 reports.register(app)
 

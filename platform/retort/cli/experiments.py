@@ -1,7 +1,7 @@
 """``retort prepare``, ``distill``, ``evaluate`` and ``sweep``: from an experiment to measured students."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from retort.cli.shared import (
     terminal_progress,
 )
 from retort.errors import InputError
+
+if TYPE_CHECKING:
+    from retort.storage import Workspace
 
 __all__ = ["register"]
 
@@ -93,6 +96,9 @@ def evaluate(
     experiment: Annotated[
         Path | None, typer.Option(help="Of a baseline; by default the latest that was prepared.")
     ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Another workspace, whose corpus a run is measured on, out of its domain.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a run or a baseline: R@100, R@10, RR, nDCG@3, FLOPS and L0, all of it by turn number too.
@@ -102,10 +108,13 @@ def evaluate(
     from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
 
     place = open_workspace(workspace)
-    from retort.retrieval.evaluate import evaluate_baseline, evaluate_run
+    from retort.retrieval.evaluate import evaluate_baseline, evaluate_elsewhere, evaluate_run
     from retort.retrieval.latest import latest_experiment
     from retort.retrieval.students import find_run
 
+    if on is not None and run.startswith("baseline:"):
+        raise InputError(f"--on is for runs; a baseline is measured in its own workspace: --workspace {on}")
+    other = None if on is None else open_workspace(on)
     with terminal_progress() as progress:
         if run.startswith("baseline:"):
             words = [*(overrides or ()), f"evaluation.engine={engine}"]
@@ -120,15 +129,37 @@ def evaluate(
                 raise InputError(
                     f"a run is evaluated as it was trained; only evaluation.* can be set, not {list(data)}"
                 )
-            done = evaluate_run(place, run, split=split, settings=settings, progress=progress)
+            if other is None:
+                done = evaluate_run(place, run, split=split, settings=settings, progress=progress)
+            else:
+                done = evaluate_elsewhere(place, run, on=other, split=split, settings=settings, progress=progress)
+    beside = None if other is None else _in_domain(place, run)
     if as_json:
-        print_json({"run": run, "split": split, "folder": done.folder.url(), **done.measures})
+        told = {"run": run, "split": split, "folder": done.folder.url(), **done.measures}
+        print_json(told if other is None else told | {"on": other.url, "in_domain": beside})
         return
-    from retort.report.measures import measures_table
+    from retort.report.measures import domains_table, measures_table
     from retort.terminal import table_console
 
-    table_console().print(measures_table(run, split, done.measures))
+    table_console().print(measures_table(run, split if on is None else f"{split} of {on}", done.measures))
+    if other is not None:
+        table_console().print(domains_table({f"{on} {split}": done.measures}, beside))
     say(f"run and per-turn measures: {done.folder.url()}")
+
+
+def _in_domain(workspace: "Workspace", run: str) -> dict[str, Any] | None:
+    """The run's measures on what its experiment evaluates on, where that was done."""
+    from retort.errors import WorkspaceError
+    from retort.retrieval.latest import latest_evaluation
+    from retort.retrieval.students import find_run
+
+    split = find_run(workspace, run).read_json("experiment.json")["corpus"]["evaluate"]
+    try:
+        folder = latest_evaluation(workspace, run, split=str(split))
+    except WorkspaceError:
+        return None  # not measured yet: there is nothing to set beside
+    measures: dict[str, Any] = folder.read_json("measures.json")
+    return {"split": split, "folder": folder.url(), **measures}
 
 
 def sweep(

@@ -64,6 +64,24 @@ class ContextConfig(Settings):
     )
     answers: bool = Field(default=True, description="the agent's messages are part of the context")
     last_turns: PositiveInt | None = Field(default=None, description="only so many earlier turns; null: all")
+    first_turn: bool = Field(
+        default=False, description="the conversation's first question is kept, whatever last_turns and the budget cut"
+    )
+    separator: str = Field(
+        default="[SEP]", max_length=20, description="between messages: [SEP], the tokeniser's own token, or any text"
+    )
+    ptkb: Literal["none", "all", "relevant"] = Field(
+        default="none",
+        description="what is known of the user (iKAT), beside the question: nothing, all, or the statements that were "
+        "judged relevant to the turn",
+    )
+
+    def identity(self) -> dict[str, object]:
+        """The settings as plain data; those that later versions added, only where they are set."""
+        data = self.model_dump(mode="json")
+        later = ("first_turn", "separator", "ptkb")
+        defaults = {name: type(self).model_fields[name].default for name in later}
+        return {name: value for name, value in data.items() if name not in later or value != defaults[name]}
 
 
 class EncoderConfig(Settings):
@@ -411,6 +429,7 @@ class ExperimentConfig(Settings):
                 if data[section][key] == fields[key].default:
                     del data[section][key]
         del data["training"]["workers"], data["training"]["accumulation"]
+        data["context"] = self.context.identity()
         del data["encoder"]["passage_precision"]  # in the vectors' fingerprint
         if data["encoder"]["model"] not in ("tiny", "minilm"):
             # A path or a hub id says where a model is; its content is in the fingerprint by its digest.

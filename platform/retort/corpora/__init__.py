@@ -1,9 +1,11 @@
-"""Corpora: readers of what others published, and what every later stage reads in their place.
+"""Corpora: readers of what others published (a module each), and what every later stage reads in their place.
 
 An import writes ``passages/``, ``turns/<split>/`` and ``judgements/<split>/`` into a workspace; beside it stand how a
 turn becomes the student's context, which conversations are held out, and a generated corpus for trying things.
 """
 
+from retort.corpora.beir import import_beir, import_msmarco
+from retort.corpora.cast import import_cast
 from retort.corpora.collection import (
     ImportCounts,
     PassagePart,
@@ -13,8 +15,13 @@ from retort.corpora.collection import (
     read_doc_ids,
     read_passages,
 )
-from retort.corpora.context import Context, context_of, context_text
+from retort.corpora.context import Context, context_ids, context_of, context_text
 from retort.corpora.holdout import validation_conversations
+from retort.corpora.ikat import import_ikat
+from retort.corpora.importing import CorpusImport
+from retort.corpora.mtrag import import_mtrag
+from retort.corpora.plain import import_jsonl
+from retort.corpora.qrecc import import_qrecc
 from retort.corpora.report import ImportReport
 from retort.corpora.synthetic import SyntheticCorpus, SyntheticImport, generate, import_synthetic
 from retort.corpora.topiocqa import import_topiocqa
@@ -22,15 +29,24 @@ from retort.corpora.turns import read_judgements, read_turns, splits, write_turn
 
 __all__ = [
     "Context",
+    "CorpusImport",
     "ImportCounts",
     "ImportReport",
     "PassagePart",
     "SyntheticCorpus",
     "SyntheticImport",
+    "context_ids",
     "context_of",
     "context_text",
     "generate",
+    "import_beir",
+    "import_cast",
+    "import_ikat",
+    "import_jsonl",
+    "import_msmarco",
+    "import_mtrag",
     "import_passages",
+    "import_qrecc",
     "import_synthetic",
     "import_topiocqa",
     "passage_parts",

@@ -2,7 +2,7 @@
 
 Imports extend: a second source adds the passages that are new as parts of their own, so that the rows of those already
 there never change. ``record.json`` is the commit; an import that fails leaves the collection as it was. An import
-streams its passages and holds, beside one part of them, one entry per passage: doc_id, row and digest (about 200
+streams its passages and holds, beside one part of them, hashes of each passage's id and content, and its line (about 45
 bytes).
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from retort.corpora.known import KnownIds
 from retort.errors import DataError, WorkspaceError
 from retort.records import PASSAGE_SCHEMA, Passage
 from retort.storage import Folder, Record, StageWriter, Workspace
@@ -27,6 +28,7 @@ __all__ = [
     "import_passages",
     "passage_parts",
     "passage_rows",
+    "passages_by_id",
     "read_doc_ids",
     "read_passages",
 ]
@@ -55,7 +57,8 @@ class ImportCounts:
     Attributes:
         added: Passages that are new.
         known: Passages of this source that were already there with the same content.
-        missing: Required doc_ids that neither the source nor the collection has; empty unless they were allowed.
+        missing: Required and optional doc_ids that neither the source nor the collection has; of the required ones
+            none unless that was allowed.
         skipped: The source had been imported before and was not read again.
     """
 
@@ -78,6 +81,8 @@ def import_passages(
     required: Mapping[str, str],
     allow_missing: bool = False,
     before_commit: Callable[[frozenset[str]], None] | None = None,
+    place: Callable[[int], tuple[str, int]] | None = None,
+    optional: Collection[str] = frozenset(),
 ) -> ImportCounts:
     """Add passages to the collection; all of them, or none.
 
@@ -89,13 +94,18 @@ def import_passages(
         required: doc_ids that must be there in the end, with ``file:line`` of who needs each.
         allow_missing: Report required doc_ids that are missing instead of refusing.
         before_commit: Called with those that are missing; what it raises prevents the commit.
+        place: File, and line in it, of a line of ``passages``, where these come from several files; None: ``source``.
+        optional: doc_ids of which it is to be known whether they are there; none of them is required.
 
     Raises:
         DataError: If a doc_id occurs twice in the source, is there already with other content, or a required one is
             missing.
     """
+    where = place if place is not None else lambda line: (source, line)
     while True:
-        counts = _import_once(workspace, passages, source, digest, required, allow_missing, before_commit)
+        counts = _import_once(
+            workspace, passages, source, digest, required, allow_missing, before_commit, where, optional
+        )
         if counts is not None:
             return counts
 
@@ -108,22 +118,26 @@ def _import_once(
     required: Mapping[str, str],
     allow_missing: bool,
     before_commit: Callable[[frozenset[str]], None] | None,
+    place: Callable[[int], tuple[str, int]],
+    optional: Collection[str],
 ) -> ImportCounts | None:
     # None: another import was committed between reading the record and getting the lock.
     folder = workspace.folder(STAGE)
     before = folder.record()
     inputs = {} if before is None else before.inputs
+    asked = frozenset(required).union(optional)
 
     def checked(missing: frozenset[str]) -> frozenset[str]:
-        if missing and not allow_missing:
-            raise _missing_error(required, missing, source)
+        refused = missing.intersection(required)
+        if refused and not allow_missing:
+            raise _missing_error(required, refused, source)
         if before_commit is not None:
             before_commit(missing)
         return missing
 
     if before is not None and digest in inputs.values():
         name = next(name for name, known in inputs.items() if known == digest)
-        missing = checked(frozenset(required) - _present(folder, before, required))
+        missing = checked(asked - _present(folder, before, asked))
         return ImportCounts(added=0, known=before.counts[name], missing=missing, skipped=True)
     name = f"source-{len(inputs):05d}"
     counts: ImportCounts | None = None
@@ -131,15 +145,15 @@ def _import_once(
         with folder.writing(STAGE, VERSION, config={}, inputs={**inputs, name: digest}, extend=True) as writer:
             if folder.record() != before:
                 raise _NothingToCommitError
-            extension = _Extension(folder, before, writer, source)
+            extension = _Extension(folder, before, writer, place, asked)
             for line, passage in passages:
                 extension.take(line, passage)
-            extension.flush()
-            missing = checked(frozenset(doc_id for doc_id in required if doc_id not in extension.rows))
+            extension.finish()
+            missing = checked(frozenset(extension.missing))
             counts = ImportCounts(extension.added, extension.known, missing, skipped=False)
             if extension.added == 0:
                 raise _NothingToCommitError
-            writer.counts = {**({} if before is None else before.counts), "passages": len(extension.rows)}
+            writer.counts = {**({} if before is None else before.counts), "passages": len(extension.ids)}
             writer.counts[name] = extension.added + extension.known
     except _NothingToCommitError:
         pass
@@ -147,57 +161,90 @@ def _import_once(
 
 
 class _Extension:
-    """The collection while passages are added: what is there by doc_id, and the part that is being filled."""
+    """The collection while passages are added: what is there by doc_id, and the part that is being filled.
 
-    def __init__(self, folder: Folder, before: Record | None, writer: StageWriter, source: str) -> None:
+    Passages are compared with what is there a batch at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        before: Record | None,
+        writer: StageWriter,
+        place: Callable[[int], tuple[str, int]],
+        asked: frozenset[str],
+    ) -> None:
         self.folder = folder
         self.writer = writer
-        self.source = source
-        self.rows: dict[str, int] = {}
+        self.place = place
+        self.missing = set(asked)
+        self.ids = KnownIds()
         self.digests = bytearray()
+        self.batch: list[tuple[int, Passage]] = []
         self.part: list[Passage] = []
         self.parts = 0
         self.added = self.known = 0
         if before is not None:
-            for passage in _stored_passages(folder, before):
-                self.rows[passage.doc_id] = len(self.rows)
-                self.digests += _digest(passage)
+            for part in _parts(before):
+                passages = list(_stored_passages(folder, part))
+                self.ids.add([passage.doc_id for passage in passages])
+                self.missing.difference_update(passage.doc_id for passage in passages)
+                self.digests += b"".join(map(_digest, passages))
             self.parts = len(before.files)
-        self.stored = len(self.rows)
-        self.lines = array("q", bytes(8 * self.stored))  # line in this source by row; 0: not in it so far
+        self.lines = array("q", bytes(8 * len(self.ids)))  # line in this source by row; 0: not in it so far
 
     def take(self, line: int, passage: Passage) -> None:
-        row = self.rows.setdefault(passage.doc_id, len(self.rows))
-        digest = _digest(passage)
-        if row == len(self.lines):
-            self.digests += digest
-            self.lines.append(line)
-            self.added += 1
-            self.part.append(passage)
-            if len(self.part) == PART_PASSAGES:
-                self.flush()
-            return
+        self.batch.append((line, passage))
+        if len(self.batch) == PART_PASSAGES:
+            self._compare()
+
+    def finish(self) -> None:
+        """Compare and write what is left."""
+        self._compare()
+        self._write(at_least=1)
+
+    def _compare(self) -> None:
+        rows = self.ids.rows([passage.doc_id for _, passage in self.batch])
+        new: dict[str, int] = {}
+        for (line, passage), known in zip(self.batch, rows.tolist(), strict=True):
+            row = known if known >= 0 else new.setdefault(passage.doc_id, len(self.lines))
+            if row == len(self.lines):
+                self.digests += _digest(passage)
+                self.lines.append(line)
+                self.added += 1
+                self.part.append(passage)
+            else:
+                self._check_known(line, passage, row)
+        self.ids.add(list(new))
+        self.missing.difference_update(passage.doc_id for _, passage in self.batch)
+        self.batch = []
+        self._write(at_least=PART_PASSAGES)
+
+    def _check_known(self, line: int, passage: Passage, row: int) -> None:
+        path, own_line = self.place(line)
         if self.lines[row]:
-            message = f"doc_id {passage.doc_id!r} is on line {self.lines[row]} already; remove one of the two"
-            raise DataError(message, path=self.source, line=line)
-        if self.digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] != digest:
-            there = read_passages(self.folder.workspace, [row])[0]
+            first_path, first_line = self.place(self.lines[row])
+            there = f"on line {first_line}" if first_path == path else f"in {first_path}:{first_line}"
+            message = f"doc_id {passage.doc_id!r} is {there} already; remove one of the two"
+            raise DataError(message, path=path, line=own_line)
+        if self.digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] != _digest(passage):
+            stored = read_passages(self.folder.workspace, [row])[0]
             raise DataError(
-                f"doc_id {passage.doc_id!r} is in the workspace with other content, {_beginning(there)}, here "
+                f"doc_id {passage.doc_id!r} is in the workspace with other content, {_beginning(stored)}, here "
                 f"{_beginning(passage)}; use another workspace, or give the two passages different ids",
-                path=self.source,
-                line=line,
+                path=path,
+                line=own_line,
             )
         self.lines[row] = line
         self.known += 1
 
-    def flush(self) -> None:
-        if self.part:
-            columns = [[getattr(passage, name) for passage in self.part] for name in PASSAGE_SCHEMA.names]
+    def _write(self, *, at_least: int) -> None:
+        while len(self.part) >= at_least:
+            passages, self.part = self.part[:PART_PASSAGES], self.part[PART_PASSAGES:]
+            columns = [[getattr(passage, name) for passage in passages] for name in PASSAGE_SCHEMA.names]
             table = pa.table([pa.array(c, pa.string()) for c in columns], schema=PASSAGE_SCHEMA)
             self.writer.add(self.folder.write_table(f"part-{self.parts:05d}.parquet", table))
             self.parts += 1
-            self.part = []
 
 
 def _digest(passage: Passage) -> bytes:
@@ -234,11 +281,10 @@ def _read(folder: Folder, part: PassagePart, columns: list[str]) -> pa.Table:
     return pq.read_table(folder.local(part.name), columns=columns)
 
 
-def _stored_passages(folder: Folder, record: Record) -> Iterator[Passage]:
-    for part in _parts(record):
-        columns = _read(folder, part, PASSAGE_SCHEMA.names).to_pydict()
-        for doc_id, title, text in zip(*(columns[name] for name in PASSAGE_SCHEMA.names), strict=True):
-            yield Passage(doc_id, title, text)
+def _stored_passages(folder: Folder, part: PassagePart) -> Iterator[Passage]:
+    columns = _read(folder, part, PASSAGE_SCHEMA.names).to_pydict()
+    for doc_id, title, text in zip(*(columns[name] for name in PASSAGE_SCHEMA.names), strict=True):
+        yield Passage(doc_id, title, text)
 
 
 def _found(folder: Folder, record: Record, doc_ids: Collection[str]) -> Iterator[tuple[str, int]]:
@@ -282,6 +328,13 @@ def passage_rows(workspace: Workspace, doc_ids: Iterable[str]) -> dict[str, int]
             "missing); import the collection that holds them"
         )
     return {doc_id: found[doc_id] for doc_id in wanted}
+
+
+def passages_by_id(workspace: Workspace, doc_ids: Iterable[str]) -> dict[str, Passage]:
+    """Those of some passages that the collection has, by doc_id."""
+    folder = workspace.folder(STAGE)
+    rows = dict(_found(folder, folder.require(WAY_OUT), list(dict.fromkeys(doc_ids))))
+    return dict(zip(rows, read_passages(workspace, list(rows.values())), strict=True))
 
 
 def read_passages(workspace: Workspace, rows: Sequence[int]) -> list[Passage]:

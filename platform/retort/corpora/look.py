@@ -1,6 +1,6 @@
 """One turn as a person wants to see it: what was said, what the student reads, what the teachers wrote, what is relevant."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,16 +8,27 @@ import pyarrow.compute as pc
 
 from retort.config import ContextConfig
 from retort.corpora.collection import read_doc_ids, read_passages
-from retort.corpora.context import context_text
+from retort.corpora.context import context_of, context_text, fit_context
 from retort.corpora.turns import read_judgements, read_turns, splits
 from retort.errors import InputError
-from retort.records import REWRITE_SCHEMA, Passage
+from retort.records import REWRITE_SCHEMA, Passage, Turn
 from retort.storage import Workspace
+
+if TYPE_CHECKING:
+    from retort.sparse.tokens import Tokenizer
 
 __all__ = ["describe_turn"]
 
 
-def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, context: ContextConfig) -> dict[str, Any]:
+def describe_turn(
+    workspace: Workspace,
+    query_id: str,
+    *,
+    split: str | None,
+    context: ContextConfig,
+    tokenizer: "Tokenizer | None" = None,
+    max_tokens: int | None = None,
+) -> dict[str, Any]:
     """All that a workspace holds of a turn, as plain data.
 
     Args:
@@ -25,6 +36,8 @@ def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, con
         query_id: The turn.
         split: Where it is; None: every split is looked through.
         context: How the student's text is made.
+        tokenizer: The student's, to show what its budget cuts; None: the text is shown whole.
+        max_tokens: The budget.
 
     Raises:
         InputError: If there is no such turn, or several splits have one.
@@ -49,12 +62,35 @@ def describe_turn(workspace: Workspace, query_id: str, *, split: str | None, con
         "answer": turn.answer,
         "attributes": turn.attributes,
         "context": context_text(turn, context),
+        "read": None
+        if tokenizer is None or max_tokens is None
+        else _read(turn, context, tokenizer=tokenizer, max_tokens=max_tokens),
         "rewrites": _rewrites(workspace, query_id, name),
         "judged": [
             {"doc_id": d, "relevance": judged[d], "title": known[d].title, "text": known[d].text}
             if d in known
             else {"doc_id": d, "relevance": judged[d], "title": "", "text": "(not in the collection)"}
             for d in doc_ids
+        ],
+    }
+
+
+def _read(turn: Turn, config: ContextConfig, *, tokenizer: "Tokenizer", max_tokens: int) -> dict[str, Any]:
+    fitted = fit_context(tokenizer, context_of(turn, config), config, max_tokens=max_tokens)
+    return {
+        "tokens": len(fitted.ids),
+        "max_tokens": max_tokens,
+        "segments": [
+            {
+                "text": segment.text,
+                "tokens": segment.tokens,
+                "kept": len(segment.kept),
+                # Word pieces put together again; what is read of a message need not be its beginning.
+                "read": segment.text
+                if len(segment.kept) == segment.tokens
+                else " ".join(tokenizer.token(int(index)) for index in segment.kept).replace(" ##", ""),
+            }
+            for segment in fitted.segments
         ],
     }
 

@@ -1,8 +1,51 @@
-"""What every import of a corpus tells of itself."""
+"""What every import of a corpus tells of itself, and how it compares with what was published about the corpus."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-__all__ = ["ImportReport"]
+from retort.records import Turn
+
+__all__ = ["ImportReport", "Shape", "shape_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How turns and positives are spread.
+
+    Attributes:
+        turns_per_conversation: Mean.
+        longest_conversation: Turns of the longest one.
+        positives_per_turn: Mean over all turns, those without one included.
+        most_positives: Of one turn.
+        turns_without_positive: They count neither in training nor in a measure.
+    """
+
+    turns_per_conversation: float = 0.0
+    longest_conversation: int = 0
+    positives_per_turn: float = 0.0
+    most_positives: int = 0
+    turns_without_positive: int = 0
+
+
+def shape_of(turns: Sequence[Turn], positive_turns: Iterable[str]) -> Shape:
+    """Count turns by conversation and positives by turn.
+
+    Args:
+        turns: Of a split.
+        positive_turns: The query_id of each judgement that counts as relevant.
+    """
+    if not turns:
+        return Shape()
+    conversations = Counter(turn.conversation_id for turn in turns)
+    positives = Counter(positive_turns)
+    return Shape(
+        turns_per_conversation=len(turns) / len(conversations),
+        longest_conversation=max(conversations.values()),
+        positives_per_turn=positives.total() / len(turns),
+        most_positives=max(positives.values(), default=0),
+        turns_without_positive=sum(turn.query_id not in positives for turn in turns),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,19 +53,21 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        split: Name of the split.
+        split: Name of the split; None where only passages were imported.
         skipped: The same turns and the same collection were there already; nothing was written.
         conversations: In the split.
         turns: In the split.
         passages_added: New in the workspace.
         passages_known: Of this collection, there already with the same content.
         judgements: Written for the split, of any relevance.
-        positives_per_turn: Judgements above 0, mean over all turns.
+        positives_per_turn: Judgements that count as relevant, mean over all turns.
         dropped: What was left out, by reason.
         warnings: What the user should look at.
+        shape: How turns and positives are spread.
+        published: What was published about this part of the corpus, by the name of the count.
     """
 
-    split: str
+    split: str | None
     skipped: bool
     conversations: int
     turns: int
@@ -32,3 +77,5 @@ class ImportReport:
     positives_per_turn: float
     dropped: dict[str, int]
     warnings: tuple[str, ...]
+    shape: Shape = Shape()
+    published: dict[str, int] = field(default_factory=dict)

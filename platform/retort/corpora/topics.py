@@ -1,25 +1,31 @@
-"""TopiOCQA's "all_history" topics: one JSON array, a record per turn, its question the whole conversation so far.
+"""TopiOCQA's topics: one JSON array, a record per turn, in the variants that its authors publish side by side.
 
-``question`` is oldest first, ``Q1 [SEP] A1 [SEP] ... [SEP] Qt``: 2t - 1 segments at turn t. An utterance that itself
-holds "[SEP]" shifts them; such a turn is read only where the turns before it say what the segments are. Records are
-decoded one by one, so that every error names its line.
+- ``all_history``: the question is the whole conversation so far (below).
+- ``original``: the question alone; the history is that of the conversation's earlier records.
+- ``rewrites_*``: the question is a rewrite: those are a teacher's, see ``read_topic_rewrites``.
+
+In ``all_history`` the question is oldest first, ``Q1 [SEP] A1 [SEP] ... [SEP] Qt``: 2t - 1 segments at turn t. An
+utterance that itself holds "[SEP]" shifts them; such a turn is read only where the turns before it say what the
+segments are. Records are decoded one by one, so that every error names its line.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from retort.corpora.lines import is_encodable, read_text
+from retort.corpora.json_files import read_array, shown
+from retort.corpora.lines import is_encodable
 from retort.errors import DataError
-from retort.records import Message, Turn
+from retort.records import Message, Rewrite, Turn
 
-__all__ = ["Topics", "read_topics"]
+__all__ = ["Topics", "Variant", "read_topic_rewrites", "read_topics"]
+
+Variant = Literal["all_history", "original"]
 
 SEPARATOR: Final = "[SEP]"
 REQUIRED: Final = ("conv_id", "turn_id", "question", "answers", "positive_ctxs")
-_BLANKS: Final = " \t\r\n"  # JSON's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,14 @@ class Topics:
         lines: Line of each turn's record, by query_id.
         recovered: query_ids of turns that hold "[SEP]" in an utterance.
         positive_texts: Text of each positive as the topics file quotes it, where it does.
+        incomplete: query_ids of turns some of whose earlier turns the file does not have (``original``).
     """
 
     turns: tuple[Turn, ...]
     lines: dict[str, int]
     recovered: tuple[str, ...]
     positive_texts: dict[str, str]
+    incomplete: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -55,14 +63,54 @@ class _Raw:
         return f"{self.conversation_id}_{self.turn_number}"
 
 
-def read_topics(path: Path) -> Topics:
+def read_topics(path: Path, *, variant: Variant = "all_history") -> Topics:
     """Read and check a topics file.
 
     Raises:
         DataError: With the line of the first record that is broken.
     """
+    by_id = _by_id(path)
+    conversations: dict[str, list[_Raw]] = {}
+    for raw in by_id.values():
+        conversations.setdefault(raw.conversation_id, []).append(raw)
+    recovered: set[str] = set()
+    incomplete: set[str] = set()
+    turns: dict[str, Turn] = {}
+    for conversation in conversations.values():
+        conversation.sort(key=lambda raw: raw.turn_number)
+        if variant == "original":
+            turns |= _told_in_order(conversation, recovered, incomplete)
+            continue
+        earlier: _Raw | None = None
+        for raw in conversation:
+            raw.utterances = _utterances(path, raw, earlier)
+            if len(raw.utterances) != len(raw.segments):
+                recovered.add(raw.query_id)
+            earlier = raw
+            *said, question = raw.utterances
+            history = tuple(Message("agent" if i % 2 else "user", text) for i, text in enumerate(said))
+            turns[raw.query_id] = _turn(raw, history, question)
+    return Topics(
+        turns=tuple(turns[query_id] for query_id in by_id),
+        lines={query_id: raw.line for query_id, raw in by_id.items()},
+        recovered=tuple(query_id for query_id in by_id if query_id in recovered),
+        positive_texts={p: text for raw in by_id.values() for p, text in raw.positives.items() if text is not None},
+        incomplete=tuple(query_id for query_id in by_id if query_id in incomplete),
+    )
+
+
+def read_topic_rewrites(path: Path) -> tuple[Rewrite, ...]:
+    """The rewrites of a ``rewrites_*`` variant: its questions, by the query_ids that the other variants have.
+
+    Raises:
+        DataError: With the line of the first record that is broken.
+    """
+    return tuple(Rewrite(query_id, _joined(raw.segments)) for query_id, raw in _by_id(path).items())
+
+
+def _by_id(path: Path) -> dict[str, _Raw]:
     by_id: dict[str, _Raw] = {}
-    for line, record in _records(path, read_text(path)):
+    for line, record in read_array(path):
         raw = _raw(path, line, record)
         if raw.query_id in by_id:
             first = by_id[raw.query_id].line
@@ -73,69 +121,23 @@ def read_topics(path: Path) -> Topics:
         by_id[raw.query_id] = raw
     if not by_id:
         raise DataError("holds no turn: the array is empty; was the export cut off?", path=path)
-
-    conversations: dict[str, list[_Raw]] = {}
-    for raw in by_id.values():
-        conversations.setdefault(raw.conversation_id, []).append(raw)
-    recovered: set[str] = set()
-    for turns in conversations.values():
-        earlier: _Raw | None = None
-        for raw in sorted(turns, key=lambda raw: raw.turn_number):
-            raw.utterances = _utterances(path, raw, earlier)
-            if len(raw.utterances) != len(raw.segments):
-                recovered.add(raw.query_id)
-            earlier = raw
-    return Topics(
-        turns=tuple(_turn(path, raw) for raw in by_id.values()),
-        lines={query_id: raw.line for query_id, raw in by_id.items()},
-        recovered=tuple(query_id for query_id in by_id if query_id in recovered),
-        positive_texts={p: text for raw in by_id.values() for p, text in raw.positives.items() if text is not None},
-    )
+    return by_id
 
 
-def _records(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    decoder = json.JSONDecoder()
-    position = line = 0
-
-    def skip_blanks() -> None:
-        nonlocal position
-        while position < len(text) and text[position] in _BLANKS:
-            position += 1
-
-    def broken(what: str) -> DataError:
-        rest = text[position : position + 20]
-        got = f"got {rest!r}" if rest else "the file ends"
-        return DataError(f"is no valid JSON: {what}, {got}", path=path, line=text.count("\n", 0, position) + 1)
-
-    skip_blanks()
-    if text[position] != "[":
-        message = f"must hold one JSON array of turns, begins with {text[position : position + 20]!r}"
-        raise DataError(f"{message}; convert JSON lines first", path=path, line=text.count("\n", 0, position) + 1)
-    position += 1
-    skip_blanks()
-    counted, line = 0, 1
-    closed = text[position : position + 1] == "]"
-    while not closed:
-        line += text.count("\n", counted, position)
-        counted = position
-        try:
-            record, position = decoder.raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            raise DataError(f"is no valid JSON: {error.msg}; was it cut off?", path=path, line=error.lineno) from error
-        except RecursionError as error:
-            raise DataError("is nested too deeply for a turn", path=path, line=line) from error
-        yield line, record
-        skip_blanks()
-        if text[position : position + 1] not in (",", "]"):
-            raise broken("expected ',' or ']' after a record")
-        closed = text[position] == "]"
-        if not closed:
-            position += 1
-            skip_blanks()
-    position += 1
-    skip_blanks()
-    if position < len(text):
-        raise broken("expected nothing after the array")
+def _told_in_order(conversation: Sequence[_Raw], recovered: set[str], incomplete: set[str]) -> dict[str, Turn]:
+    turns: dict[str, Turn] = {}
+    history: list[Message] = []
+    for place, raw in enumerate(conversation, start=1):
+        question = _joined(raw.segments)
+        if len(raw.segments) > 1:
+            recovered.add(raw.query_id)
+        if raw.turn_number != place:
+            incomplete.add(raw.query_id)
+        turns[raw.query_id] = _turn(raw, tuple(history), question)
+        history.append(Message("user", question))
+        if raw.answers and raw.answers[0].strip():
+            history.append(Message("agent", _joined([part.strip() for part in raw.answers[0].split(SEPARATOR)])))
+    return turns
 
 
 def _raw(path: Path, line: int, record: object) -> _Raw:
@@ -143,23 +145,21 @@ def _raw(path: Path, line: int, record: object) -> _Raw:
         return DataError(message, path=path, line=line)
 
     if not isinstance(record, dict):
-        raise wrong(f"a turn must be an object, got {_shown(record)}")
+        raise wrong(f"a turn must be an object, got {shown(record)}")
     if missing := [key for key in REQUIRED if key not in record]:
         raise wrong(f"the turn has no {', '.join(missing)}; it has {', '.join(record) or 'no key'}")
     conversation, number, question = record["conv_id"], record["turn_id"], record["question"]
     if isinstance(conversation, bool) or not isinstance(conversation, int | str):
-        raise wrong(f"conv_id must be a number or text, got {_shown(conversation)}")
+        raise wrong(f"conv_id must be a number or text, got {shown(conversation)}")
     if str(conversation).split() != [str(conversation)] or not is_encodable(str(conversation)):
-        raise wrong(
-            f"conv_id must be text without blanks (TREC runs are separated by them), got {_shown(conversation)}"
-        )
+        raise wrong(f"conv_id must be text without blanks (TREC runs are separated by them), got {shown(conversation)}")
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise wrong(f"turn_id must be a whole number from 1, got {_shown(number)}")
+        raise wrong(f"turn_id must be a whole number from 1, got {shown(number)}")
     if not isinstance(question, str) or not is_encodable(question):
-        raise wrong(f"question must be valid text, got {_shown(question)}")
+        raise wrong(f"question must be valid text, got {shown(question)}")
     answers = record["answers"]
     if not isinstance(answers, list) or not all(isinstance(a, str) and is_encodable(a) for a in answers):
-        raise wrong(f"answers must be a list of valid texts, got {_shown(answers)}")
+        raise wrong(f"answers must be a list of valid texts, got {shown(answers)}")
     segments = [segment.strip() for segment in question.split(SEPARATOR)]
     if not segments[-1]:
         raise wrong("the question is empty: nothing stands after the last [SEP]")
@@ -177,15 +177,15 @@ def _raw(path: Path, line: int, record: object) -> _Raw:
 def _positives(contexts: object, wrong: Callable[[str], DataError]) -> dict[str, str | None]:
     positives: dict[str, str | None] = {}
     if not isinstance(contexts, list):
-        raise wrong(f"positive_ctxs must be a list of passages, got {_shown(contexts)}")
+        raise wrong(f"positive_ctxs must be a list of passages, got {shown(contexts)}")
     for context in contexts:
         if not isinstance(context, dict) or "passage_id" not in context:
-            raise wrong(f"every one of positive_ctxs needs a passage_id, got {_shown(context)}")
+            raise wrong(f"every one of positive_ctxs needs a passage_id, got {shown(context)}")
         passage, text = context["passage_id"], context.get("text")
         if isinstance(passage, bool) or not isinstance(passage, int | str) or not str(passage).strip():
-            raise wrong(f"passage_id must be a number or text, got {_shown(passage)}")
+            raise wrong(f"passage_id must be a number or text, got {shown(passage)}")
         if not is_encodable(str(passage)):
-            raise wrong(f"passage_id must be valid text, got {_shown(passage)}")
+            raise wrong(f"passage_id must be valid text, got {shown(passage)}")
         positives[str(passage)] = text if isinstance(text, str) else None
     return positives
 
@@ -196,13 +196,8 @@ def _attributes(record: dict[str, Any], wrong: Callable[[str], DataError]) -> di
         if key not in REQUIRED and isinstance(value, str | int | float):
             attributes[key] = value if isinstance(value, str) else json.dumps(value)
             if not (is_encodable(key) and is_encodable(attributes[key])):
-                raise wrong(f"{key!r} must be valid text, got {_shown(value)}")
+                raise wrong(f"{key!r} must be valid text, got {shown(value)}")
     return attributes
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _utterances(path: Path, raw: _Raw, earlier: _Raw | None) -> list[str]:
@@ -214,7 +209,7 @@ def _utterances(path: Path, raw: _Raw, earlier: _Raw | None) -> list[str]:
     raise DataError(
         f"turn {raw.turn_number} of conversation {raw.conversation_id} must hold {expected} utterances separated by "
         f"[SEP], got {len(raw.segments)}, and the turns before it do not say which belong together; an utterance must "
-        "not hold [SEP] itself, nor may one be left out",
+        "not hold [SEP] itself, nor may one be left out (files without history are of the variant original)",
         path=path,
         line=raw.line,
     )
@@ -251,13 +246,12 @@ def _joined(segments: Sequence[str]) -> str:
     return " ".join(segment for segment in segments if segment)
 
 
-def _turn(path: Path, raw: _Raw) -> Turn:
-    *history, question = raw.utterances
+def _turn(raw: _Raw, history: tuple[Message, ...], question: str) -> Turn:
     return Turn(
         query_id=raw.query_id,
         conversation_id=raw.conversation_id,
         turn_number=raw.turn_number,
-        history=tuple(Message("agent" if i % 2 else "user", text) for i, text in enumerate(history)),
+        history=history,
         question=question,
         answer=raw.answers[0] if raw.answers else None,
         positives=tuple(raw.positives),

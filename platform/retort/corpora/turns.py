@@ -16,27 +16,42 @@ from retort.identity import fingerprint
 from retort.records import JUDGEMENT_SCHEMA, TURN_SCHEMA, Judgement, Message, Turn
 from retort.storage import Folder, Workspace
 
-__all__ = ["check_split", "read_judgements", "read_turns", "splits", "write_turns"]
+__all__ = [
+    "check_split",
+    "check_split_name",
+    "read_judgements",
+    "read_turns",
+    "relevance_threshold",
+    "splits",
+    "write_turns",
+]
 
 TURNS: Final = "turns"
 JUDGEMENTS: Final = "judgements"
 VERSION: Final = 1
 PART: Final = "part-00000.parquet"
+THRESHOLD: Final = "relevant_from"  # in the record of judgements, where it is not 1
 
 
-def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str]) -> None:
+def check_split_name(split: str) -> None:
+    """Check that a split can have this name; raises ``ConfigError`` if not."""
+    checked_name(split, "split")
+    if split == HELD_OUT:
+        raise ConfigError([f"a split cannot be called {split}: that names the turns which corpus.validate holds out"])
+
+
+def check_split(workspace: Workspace, split: str, *, inputs: Mapping[str, str], relevant_from: int = 1) -> None:
     """Check before any work that ``write_turns`` with these inputs will not be refused.
 
     Raises:
         ConfigError: If the split's name is no name.
         WorkspaceError: If the split is there and came from other inputs.
     """
-    checked_name(split, "split")
-    if split == HELD_OUT:
-        raise ConfigError([f"a split cannot be called {split}: that names the turns which corpus.validate holds out"])
+    check_split_name(split)
     for stage in (JUDGEMENTS, TURNS):
         record = workspace.folder(f"{stage}/{split}").record()
-        if record is not None and record.fingerprint != fingerprint(stage, VERSION, config={}, inputs=inputs):
+        config = _config(stage, relevant_from)
+        if record is not None and record.fingerprint != fingerprint(stage, VERSION, config=config, inputs=inputs):
             raise WorkspaceError(
                 f"workspace {workspace.url} already holds other {stage} under the split {split!r}; nothing was "
                 "overwritten: choose another split or workspace, or remove those folders yourself"
@@ -50,6 +65,7 @@ def write_turns(
     judgements: Iterable[Judgement],
     *,
     inputs: Mapping[str, str],
+    relevant_from: int = 1,
 ) -> bool:
     """Write a split's turns and judgements; False where the same ones were there already.
 
@@ -59,13 +75,15 @@ def write_turns(
         turns: In the order in which every reader gets them.
         judgements: Of any relevance, 0 included.
         inputs: Digests of what both were made from; they identify the split.
+        relevant_from: Least relevance that counts as relevant where a measure or the training is not graded.
 
     Raises:
         ConfigError: If the split's name is no name.
         WorkspaceError: If the split is there and came from other inputs.
     """
-    check_split(workspace, split, inputs=inputs)
-    with workspace.folder(f"{JUDGEMENTS}/{split}").writing(JUDGEMENTS, VERSION, config={}, inputs=inputs) as writer:
+    check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
+    config = _config(JUDGEMENTS, relevant_from)
+    with workspace.folder(f"{JUDGEMENTS}/{split}").writing(JUDGEMENTS, VERSION, config=config, inputs=inputs) as writer:
         if not writer.finished:
             rows = [{"query_id": j.query_id, "doc_id": j.doc_id, "relevance": j.relevance} for j in judgements]
             writer.add(writer.folder.write_table(PART, pa.Table.from_pylist(rows, schema=JUDGEMENT_SCHEMA)))
@@ -77,6 +95,10 @@ def write_turns(
         writer.add(writer.folder.write_table(PART, pa.Table.from_pylist(rows, schema=TURN_SCHEMA)))
         writer.counts = {"turns": len(rows), "conversations": len({row["conversation_id"] for row in rows})}
     return True
+
+
+def _config(stage: str, relevant_from: int) -> dict[str, object]:
+    return {THRESHOLD: relevant_from} if stage == JUDGEMENTS and relevant_from != 1 else {}
 
 
 def _row(turn: Turn) -> dict[str, object]:
@@ -119,6 +141,12 @@ def read_judgements(workspace: Workspace, split: str) -> dict[str, dict[str, int
     for query_id, doc_id, relevance in zip(*(columns[name] for name in JUDGEMENT_SCHEMA.names), strict=True):
         judgements.setdefault(query_id, {})[doc_id] = relevance
     return judgements
+
+
+def relevance_threshold(workspace: Workspace, split: str) -> int:
+    """Least relevance of a split's judgements that counts as relevant: 1, unless its import said otherwise."""
+    record = workspace.folder(f"{JUDGEMENTS}/{checked_name(split, 'split')}").require("import that split first")
+    return int(record.config[THRESHOLD]) if THRESHOLD in record.config else 1
 
 
 def splits(workspace: Workspace) -> list[str]:

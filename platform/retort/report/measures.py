@@ -8,7 +8,7 @@ from rich.table import Table
 
 from retort.report.points import figure
 
-__all__ = ["SHOWN", "baselines_table", "measures_table"]
+__all__ = ["SHOWN", "baselines_table", "domains_table", "measures_table"]
 
 SHOWN = ("R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0")
 
@@ -37,4 +37,21 @@ def baselines_table(baselines: Mapping[str, Mapping[str, Any]], split: str | Non
         table.add_row(
             name.removeprefix("baseline:"), str(measures["n"]), *(figure(key, measures[key]) for key in SHOWN)
         )
+    return table
+
+
+def domains_table(elsewhere: Mapping[str, Mapping[str, Any]], in_domain: Mapping[str, Any] | None) -> Table:
+    """A run out of its domain, beside what it was trained for, with the share of its ten best passages that was judged.
+
+    Args:
+        elsewhere: Corpus and split -> measures.
+        in_domain: Measures on its own corpus, with ``split``; None: not measured.
+    """
+    own = {} if in_domain is None else {f"in domain: {in_domain['split']}": in_domain}
+    table = _table("in domain and out of it", "corpus")
+    table.add_column("Judged@10", justify="right")
+    for name, measures in {**own, **elsewhere}.items():
+        # Evaluations of earlier versions did not count what was judged.
+        judged = f"{measures['Judged@10']:.3f}" if "Judged@10" in measures else "-"
+        table.add_row(name, str(measures["n"]), *(figure(key, measures[key]) for key in SHOWN), judged)
     return table

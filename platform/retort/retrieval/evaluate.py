@@ -1,5 +1,9 @@
 """Checkpoint + corpus -> measures: effectiveness through ir-measures, cost as FLOPS and L0, all of it by turn number too.
 
+A student can be measured on another workspace's corpus, out of its domain: that collection is encoded there with the
+student's own frozen passage encoder, and the result is kept with the run. How much such figures say depends on how many of
+the ten best passages were judged at all: Judged@10.
+
 Every judged turn of a split counts; a turn whose query retrieves nothing counts 0. Baselines (the raw context, the last
 question, a teacher's rewrite) are measured on the same footing with the frozen encoder of the same collection.
 """
@@ -19,9 +23,9 @@ from retort.config import (
     ExperimentConfig,
     HoldoutConfig,
 )
-from retort.corpora.context import context_of
+from retort.corpora.context import context_ids, context_of
 from retort.corpora.holdout import HELD_OUT, validation_conversations
-from retort.corpora.turns import read_judgements, read_turns
+from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
 from retort.errors import ConfigError, DataError
 from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
 from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
@@ -32,7 +36,7 @@ from retort.retrieval.runs import run_scores, trec_run
 from retort.retrieval.students import Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
-from retort.shards.vectors import vectors_stage
+from retort.shards.vectors import prepare_vectors, vectors_stage
 from retort.sparse.encoder import encode_ids
 from retort.sparse.search import ExactIndex
 from retort.sparse.tokens import Tokenizer
@@ -47,13 +51,16 @@ __all__ = [
     "context_input_ids",
     "evaluate",
     "evaluate_baseline",
+    "evaluate_elsewhere",
     "evaluate_run",
     "evaluate_student",
     "judged_turns",
 ]
 
 STAGE = "evaluation"
-VERSION = 2  # 2: frequent terms are added up last, so that scores differ in the last bit
+VERSION = 3  # 2: frequent terms are added up last, so that scores differ in the last bit; 3: Judged@10
+JUDGED = "Judged@10"
+OUT_OF_DOMAIN = "out_of_domain"  # in the record's config, where turns and passages are another workspace's
 VALIDATION = HELD_OUT
 BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
 
@@ -64,7 +71,7 @@ class Evaluation:
 
     Attributes:
         folder: Where ``measures.json``, ``measures.parquet`` and ``run.trec`` stand.
-        measures: n, R@100, R@10, RR, nDCG@3, FLOPS, L0 and ``by_turn``.
+        measures: n, R@100, R@10, RR, nDCG@3, Judged@10, FLOPS, L0 and ``by_turn``.
         record: Its record.
         reused: Whether it was there already.
     """
@@ -81,6 +88,7 @@ class _Questions:
     judgements: dict[str, dict[str, int]]
     inputs: dict[str, str]
     config: dict[str, object]
+    relevant_from: int
 
 
 def judged_turns(workspace: Workspace, experiment: ExperimentConfig, split: str) -> _Questions:
@@ -109,21 +117,14 @@ def judged_turns(workspace: Workspace, experiment: ExperimentConfig, split: str)
         kind: workspace.folder(f"{kind}/{split}").require("import that split first").fingerprint
         for kind in ("turns", "judgements")
     }
-    return _Questions(turns, {turn.query_id: judgements[turn.query_id] for turn in turns}, inputs, config)
+    judged = {turn.query_id: judgements[turn.query_id] for turn in turns}
+    return _Questions(turns, judged, inputs, config, relevance_threshold(workspace, split))
 
 
 def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, tokenizer: Tokenizer) -> list[Int32]:
     """The student's input of each turn, as training has it."""
-    contexts = [context_of(turn, experiment.context) for turn in turns]
-    return [
-        tokenizer.context_ids(
-            context.question,
-            context.history,
-            order=experiment.context.order,
-            max_tokens=experiment.encoder.query_tokens,
-        )
-        for context in contexts
-    ]
+    settings, budget = experiment.context, experiment.encoder.query_tokens
+    return [context_ids(tokenizer, context_of(turn, settings), settings, max_tokens=budget) for turn in turns]
 
 
 def evaluate_run(
@@ -139,17 +140,54 @@ def evaluate_run(
     return evaluate_student(workspace, run, split=split, settings=settings, progress=progress)
 
 
+def evaluate_elsewhere(
+    workspace: Workspace,
+    name: str,
+    *,
+    on: Workspace,
+    split: str,
+    settings: EvaluationConfig,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate a finished run on a split of another workspace, encoding that one's collection where it is not yet.
+
+    Raises:
+        ConfigError: If the split is what an experiment holds out: that is defined in a run's own workspace alone.
+        WorkspaceError: If there is no such run or split.
+        DataError: If no turn of the split is judged.
+    """
+    if split == VALIDATION:
+        raise ConfigError([f"the split {VALIDATION!r} is of a run's own workspace; name a split of {on.url}"])
+    run = open_run(workspace, name)
+    judged_turns(on, run.config, split)  # what is missing is told of before a collection is encoded
+    tokenizer = run.vectors.local_tree("tokenizer")
+    vectors = prepare_vectors(on, run.config.encoder, progress, tokenizer=tokenizer)
+    return evaluate_student(workspace, run, split=split, settings=settings, vectors=vectors, progress=progress)
+
+
 def evaluate_student(
     workspace: Workspace,
     run: Run,
     *,
     split: str,
     settings: EvaluationConfig,
+    vectors: Folder | None = None,
     collection: Collection | None = None,
     index: ExactIndex | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Evaluate a run whose student is loaded, with a collection and an index that may be open already."""
+    """Evaluate a run whose student is loaded, with a collection and an index that may be open already.
+
+    Args:
+        workspace: The run's.
+        run: Its student.
+        split: Of the workspace that the vectors are in.
+        settings: Engine and depth.
+        vectors: Of another workspace's collection, made with the run's encoder; None: those it was trained against.
+        collection: Open already, or None.
+        index: Open already, or None.
+        progress: Told what happens.
+    """
 
     def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
         ids = context_input_ids(turns, run.config, run.tokenizer)
@@ -160,7 +198,7 @@ def evaluate_student(
         workspace,
         run.config,
         encode,
-        vectors=run.vectors,
+        vectors=run.vectors if vectors is None else vectors,
         parent=f"{run.folder.name}/evaluations",
         tag=run.name,
         identity={"run": fingerprint},
@@ -205,7 +243,7 @@ def evaluate_baseline(
     else:
         config["query_tokens"] = encoder.query_tokens
     if kind == "context":
-        config["context"] = experiment.context.model_dump(mode="json")
+        config["context"] = experiment.context.identity()
 
     def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
         texts = TextEncoder(encoder, opened.tokenizer)
@@ -255,7 +293,7 @@ def evaluate(
     """Encode a split's turns, retrieve for them and measure, unless that is done already.
 
     Args:
-        workspace: Where turns and judgements are.
+        workspace: Where the evaluation is kept; turns and judgements are where the vectors are.
         experiment: Whose ``corpus.validate`` defines the held-out turns.
         encode: Turns -> query vectors.
         vectors: The encoded collection.
@@ -269,12 +307,14 @@ def evaluate(
         index: Open already, or None.
         progress: Told what happens.
     """
-    questions = judged_turns(workspace, experiment, split)
+    corpus = vectors.workspace
+    questions = judged_turns(corpus, experiment, split)
+    elsewhere = {OUT_OF_DOMAIN: True} if corpus.root != workspace.root else {}
     stage = workspace.stage(
         STAGE,
         VERSION,
-        label=f"{parent}/{PurePath(workspace.root).name}-{split}-{settings.engine}",
-        config={**questions.config, **(config or {}), **settings.model_dump(mode="json")},
+        label=f"{parent}/{PurePath(corpus.root).name}-{split}-{settings.engine}",
+        config={**questions.config, **(config or {}), **settings.model_dump(mode="json"), **elsewhere},
         inputs={
             **questions.inputs,
             **identity,
@@ -290,7 +330,14 @@ def evaluate(
         queries = encode(questions.turns, opened)
         rankings = search_collection(opened, queries, settings.top_k, index=index, progress=progress)
         run = run_scores([turn.query_id for turn in questions.turns], rankings, opened.doc_ids)
-        measures, table = measure(questions.turns, questions.judgements, run, queries, opened.passage_share)
+        measures, table = measure(
+            questions.turns,
+            questions.judgements,
+            run,
+            queries,
+            opened.passage_share,
+            relevant_from=questions.relevant_from,
+        )
         writer.add(
             stage.folder.write_bytes("measures.json", (json.dumps(measures, indent=1) + "\n").encode()),
             stage.folder.write_table("measures.parquet", table),
@@ -310,6 +357,8 @@ def measure(
     run: Mapping[str, Mapping[str, float]],
     queries: SparseVectors,
     passage_share: np.ndarray,
+    *,
+    relevant_from: int = 1,
 ) -> tuple[dict[str, Any], pa.Table]:
     """Measures of a run: the means, by turn number, and a table with one row per turn.
 
@@ -319,8 +368,9 @@ def measure(
         run: query_id -> doc_id -> score.
         queries: (Q, V).
         passage_share: (V,), p_d.
+        relevant_from: Least relevance that counts as relevant in the measures that are not graded.
     """
-    per_turn = per_turn_measures(judgements, run)
+    per_turn = per_turn_measures(judgements, run, measures=(*MEASURES, JUDGED), relevance_level=relevant_from)
     costs = per_query_flops(queries.indptr, queries.indices, passage_share)
     active = l0_per_row(queries.indptr)
     for turn, cost, entries in zip(turns, costs, active, strict=True):
@@ -328,7 +378,7 @@ def measure(
     share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
     means = mean_measures(per_turn)
     means["FLOPS"] = flops(share, passage_share)
-    names = (*MEASURES, "FLOPS", "L0")
+    names = (*MEASURES, JUDGED, "FLOPS", "L0")
     groups = by_group(per_turn, {turn.query_id: turn.turn_number for turn in turns})
     measures: dict[str, Any] = {"n": int(means["n"])} | {name: means[name] for name in names}
     measures["by_turn"] = {str(number): values for number, values in groups.items()}

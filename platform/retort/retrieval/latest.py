@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from retort.config import ExperimentConfig, experiment_from, parse_overrides, with_overrides
 from retort.errors import WorkspaceError
+from retort.retrieval.evaluate import OUT_OF_DOMAIN
 from retort.retrieval.students import find_run
 from retort.storage import Folder, Record, Workspace
 
@@ -11,7 +12,7 @@ __all__ = ["latest_evaluation", "latest_experiment"]
 
 
 def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
-    """The latest finished evaluation of a run or a baseline on a split.
+    """The latest finished evaluation of a run or a baseline on a split of its own workspace.
 
     Args:
         workspace: Where it is.
@@ -34,7 +35,7 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
             or not name.startswith("baseline:")
             or (record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"])
         )
-        if record.config["split"] == split and comparable:
+        if record.config["split"] == split and comparable and OUT_OF_DOMAIN not in record.config:
             found.append((record.created, folder.name))
     if not found:
         raise WorkspaceError(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from retort.config import checked_name
 from retort.corpora.collection import passage_rows, read_doc_ids
-from retort.corpora.turns import read_judgements, read_turns
+from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
 from retort.errors import DataError, WorkspaceError
 from retort.identity import file_digest
 from retort.progress import Progress
@@ -289,7 +289,8 @@ def _first_row(
 
 def _positives_inside(workspace: Workspace, split: str, rankings: dict[int, tuple[Int32, Float32]]) -> tuple[int, int]:
     judgements = read_judgements(workspace, split)
-    of_turn = [positives_of(turn, judgements.get(turn.query_id, {})) for turn in read_turns(workspace, split)]
+    relevant = relevance_threshold(workspace, split)
+    of_turn = [positives_of(turn, judgements.get(turn.query_id, {}), relevant) for turn in read_turns(workspace, split)]
     rows = passage_rows(workspace, sorted({doc_id for place in rankings for doc_id in of_turn[place]}))
     total = inside = 0
     for place, (ranked, _) in rankings.items():

@@ -9,12 +9,10 @@ from retort.storage import Folder
 
 __all__ = ["positives_of", "ranked_turns", "scores_of_positives"]
 
-RELEVANT = 1  # judged at least so: a positive
 
-
-def positives_of(turn: Turn, judged: dict[str, int]) -> list[str]:
-    """doc_ids that the corpus gives as relevant, or that are judged so, sorted."""
-    relevant = (doc_id for doc_id, relevance in judged.items() if relevance >= RELEVANT)
+def positives_of(turn: Turn, judged: dict[str, int], relevant_from: int) -> list[str]:
+    """doc_ids that the corpus gives as relevant, or that are judged at least ``relevant_from``, sorted."""
+    relevant = (doc_id for doc_id, relevance in judged.items() if relevance >= relevant_from)
     return sorted({*turn.positives, *relevant})
 
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from retort.config import EncoderConfig, ExperimentConfig, HoldoutConfig
 from retort.corpora.collection import passage_rows
-from retort.corpora.context import context_of
+from retort.corpora.context import context_ids, context_of
 from retort.corpora.holdout import validation_conversations
-from retort.corpora.turns import read_judgements, read_turns
+from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
 from retort.errors import DataError
 from retort.progress import Progress
 from retort.records import Turn, training_schema
@@ -53,7 +53,7 @@ def training_stage(
     held_out = experiment.corpus.validation
     config: dict[str, object] = {
         "split": split,
-        "context": experiment.context.model_dump(mode="json"),
+        "context": experiment.context.identity(),
         "query_tokens": experiment.encoder.query_tokens,
         "teachers": list(experiment.teacher.names),
         "held_out": held_out.model_dump(mode="json") if isinstance(held_out, HoldoutConfig) else None,
@@ -152,7 +152,8 @@ def _plan(
     held_out: frozenset[str] = frozenset()
     if isinstance(experiment.corpus.validation, HoldoutConfig):
         held_out = validation_conversations({t.conversation_id for t in turns}, experiment.corpus.validation)
-    positives = {turn.query_id: positives_of(turn, judgements.get(turn.query_id, {})) for turn in turns}
+    relevant = relevance_threshold(workspace, split)
+    positives = {turn.query_id: positives_of(turn, judgements.get(turn.query_id, {}), relevant) for turn in turns}
     rows = passage_rows(workspace, sorted({doc_id for ids in positives.values() for doc_id in ids}))
     same_text = _rows_with_text_of(np.array(sorted(rows.values()), dtype=np.int64), collection.text_hashes)
     dropped = {"held out for validation": 0, "without a judged positive": 0}
@@ -227,15 +228,14 @@ class _JoinChunk:
     def _row(self, turn: Turn, ranked: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
         encoder: EncoderConfig = self.experiment.encoder
         plan = self.plan[turn.query_id]
-        context = context_of(turn, self.experiment.context)
         row: dict[str, Any] = {
             "query_id": turn.query_id,
             "conversation_id": turn.conversation_id,
             "turn_number": turn.turn_number,
-            "input_ids": self.collection.tokenizer.context_ids(
-                context.question,
-                context.history,
-                order=self.experiment.context.order,
+            "input_ids": context_ids(
+                self.collection.tokenizer,
+                context_of(turn, self.experiment.context),
+                self.experiment.context,
                 max_tokens=encoder.query_tokens,
             ),
             "positive_rows": plan["positive_rows"],

@@ -41,13 +41,22 @@ TOKENIZED_AT_A_TIME = 512  # passages; the tokeniser's own records of a text are
 VOCABULARY_PASSAGES = 200_000  # of the collection's beginning, from which the vocabulary of model tiny is counted
 
 
-def vectors_stage(workspace: Workspace, encoder: EncoderConfig) -> Stage:
-    """Folder and identity of the collection's vectors; what only concerns the student is no part of it."""
+def vectors_stage(workspace: Workspace, encoder: EncoderConfig, *, tokenizer: Path | None = None) -> Stage:
+    """Folder and identity of the collection's vectors; what only concerns the student is no part of it.
+
+    Args:
+        workspace: Holds the collection.
+        encoder: The frozen passage encoder.
+        tokenizer: Of a student from another workspace. Model ``tiny`` counts its vocabulary on the collection, and a
+            student that knows another one reads nothing here; models with a vocabulary of their own don't need it.
+    """
     passages = workspace.folder("passages").require("import a corpus first: retort import --help")
     config: dict[str, object] = {"family": encoder.family, "passage_tokens": encoder.passage_tokens}
     inputs = {"passages": passages.fingerprint}
     if encoder.model == "tiny":
         config["vocabulary_size"] = encoder.vocabulary_size
+        if tokenizer is not None:
+            inputs["tokenizer"] = file_digest(tokenizer / "tokenizer.json")
     if encoder.family == "lexical":
         config |= {"k1": encoder.k1, "b": encoder.b}
         directory = model_directory(encoder)
@@ -67,15 +76,17 @@ def vectors_stage(workspace: Workspace, encoder: EncoderConfig) -> Stage:
     return workspace.stage(STAGE, VERSION, label=f"vectors/{encoder.family}-{name}", config=config, inputs=inputs)
 
 
-def prepare_vectors(workspace: Workspace, encoder: EncoderConfig, progress: Progress) -> Folder:
-    """Encode the collection, unless that is done already; returns the stage's folder."""
-    stage = vectors_stage(workspace, encoder)
+def prepare_vectors(
+    workspace: Workspace, encoder: EncoderConfig, progress: Progress, *, tokenizer: Path | None = None
+) -> Folder:
+    """Encode the collection, unless that is done already; returns the stage's folder. See ``vectors_stage``."""
+    stage = vectors_stage(workspace, encoder, tokenizer=tokenizer)
     folder = stage.folder
     with stage.writing() as writer:
         if writer.finished is not None:
             progress(STAGE, 1, 1, f"{folder.name} is there already")
             return folder
-        _write_tokenizer(workspace, encoder, folder, writer)
+        _write_tokenizer(workspace, encoder, folder, writer, tokenizer)
         units = list(_units(workspace, PART_PASSAGES[encoder.family]))
         rows: dict[int, dict[str, Any]] = {}
 
@@ -144,8 +155,10 @@ def _units(workspace: Workspace, size: int) -> Iterator[dict[str, Any]]:
             number += 1
 
 
-def _write_tokenizer(workspace: Workspace, encoder: EncoderConfig, folder: Folder, writer: StageWriter) -> None:
-    directory = model_directory(encoder)
+def _write_tokenizer(
+    workspace: Workspace, encoder: EncoderConfig, folder: Folder, writer: StageWriter, tokenizer: Path | None
+) -> None:
+    directory = tokenizer if encoder.model == "tiny" else model_directory(encoder)
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary)
         if directory is None:
