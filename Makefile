@@ -13,10 +13,11 @@ DEV_STAMP := $(VENV)/.stamp-dev
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
+STAGE_TESTS := tests/shards tests/teachers tests/sweep tests/report
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check bench clean
+.PHONY: help sweep test test-stages test-rest check bench clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,8 +28,15 @@ sweep: $(RUN_STAMP) ## distil students on a small synthetic corpus and print the
 	$(BIN)/retort import synthetic --workspace "$(WORKSPACE)"
 	$(BIN)/retort sweep search_spaces/pareto.yaml --workspace "$(WORKSPACE)"
 
+# Two halves side by side, since most tests keep one processor busy: half the time on two.
 test: $(DEV_STAMP) ## run the tests
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-stages test-rest
+
+test-stages: $(DEV_STAMP)
+	$(BIN)/python -m pytest -q $(STAGE_TESTS)
+
+test-rest: $(DEV_STAMP)
+	$(BIN)/python -m pytest -q $(STAGE_TESTS:%=--ignore=%) tests
 
 check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: what CI runs
 	$(BIN)/ruff check .

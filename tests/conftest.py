@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 import yaml
@@ -28,6 +29,10 @@ from retort.storage import Workspace
 ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "search_spaces" / "smoke.yaml"
 TWINS = 12  # judged passages of which the second part holds a copy
+
+# A deadline tests the machine: what else runs on it decides.
+hypothesis.settings.register_profile("retort", deadline=None)
+hypothesis.settings.load_profile("retort")
 
 
 @pytest.hookimpl(tryfirst=True)  # before markers are selected by -m
