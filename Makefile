@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
-STAGE_TESTS := tests/shards tests/teachers tests/sweep tests/report
+STAGE_TESTS := tests/shards tests/sweep
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
