@@ -6,6 +6,7 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 
 - ``base``: what all settings have in common; names.
 - ``experiment``: an experiment's sections; the generated corpus.
+- ``objective``: of those, what a student is trained for: samples, losses, sparsity, the paper's presets.
 - ``search_space``: what a sweep searches.
 - ``rewriting``: how a teacher's rewrites are generated.
 - ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
@@ -19,13 +20,11 @@ from retort.config.experiment import (
     EvaluationConfig,
     ExperimentConfig,
     HoldoutConfig,
-    ObjectiveConfig,
-    RegularizationConfig,
-    SamplingConfig,
     SyntheticConfig,
     TeacherConfig,
     TrainingConfig,
 )
+from retort.config.objective import ObjectiveConfig, RegularizationConfig, SamplingConfig
 from retort.config.reading import (
     experiment_from,
     load_experiment,

@@ -5,7 +5,7 @@ that the split does not judge are another split's: they are dropped and counted.
 ``queries.*.tsv`` (id, text), ``qrels.*.tsv``; the collection can be imported alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 from retort.corpora.importing import Conversations, CorpusImport, import_collection, import_split
 from retort.corpora.json_files import Fields, read_json_lines
 from retort.corpora.lines import COMPRESSED, digest_of, read_lines
-from retort.corpora.passages import PassageFile, PassageFiles
+from retort.corpora.passages import PassageFile, PassageFiles, passage_files
 from retort.corpora.qrels import read_qrels
 from retort.corpora.turns import check_split
 from retort.errors import DataError
@@ -115,13 +115,9 @@ def _import_queries(
         check_split(workspace, split, inputs=inputs)
     read = _read_queries(queries, qrels)
 
-    def files(needed: Mapping[str, str]) -> PassageFiles:
-        sources = [PassageFile(path) for path in collection]
-        return PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
-
     return import_split(
         read,
-        files,
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
         split=split,
         workspace=workspace,
         inputs=inputs,

@@ -16,7 +16,7 @@ from typing import Any, Final
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records, shown
 from retort.corpora.lines import digest_of, is_encodable
-from retort.corpora.passages import PassageFile, PassageFiles
+from retort.corpora.passages import passage_files
 from retort.corpora.turns import check_split
 from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
@@ -59,13 +59,9 @@ def import_ikat(
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
     read = read_ikat(topics, provenance=qrels is None)
 
-    def files(needed: Mapping[str, str]) -> PassageFiles:
-        sources = [PassageFile(path) for path in collection]
-        return PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
-
     return import_split(
         read,
-        files,
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
         split=split,
         workspace=workspace,
         inputs=inputs,

@@ -15,7 +15,7 @@ from typing import Final
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records
 from retort.corpora.lines import digest_of
-from retort.corpora.passages import PassageFile, PassageFiles
+from retort.corpora.passages import passage_files
 from retort.corpora.published import official_part
 from retort.corpora.turns import check_split
 from retort.errors import DataError
@@ -62,13 +62,9 @@ def import_mtrag(
         check_split(workspace, split, inputs=inputs)
     read = read_mtrag(questions, conversations=conversations, rewrites=rewrites)
 
-    def files(needed: Mapping[str, str]) -> PassageFiles:
-        sources = [PassageFile(path) for path in collection]
-        return PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
-
     return import_split(
         read,
-        files,
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
         split=split,
         workspace=workspace,
         inputs=inputs,

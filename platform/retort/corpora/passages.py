@@ -11,7 +11,7 @@ import bisect
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from retort.identity import fingerprint
 from retort.progress import Progress, silent
 from retort.records import Passage
 
-__all__ = ["EMPTY_TEXT", "HEADER", "PassageFile", "PassageFiles", "expand"]
+__all__ = ["EMPTY_TEXT", "HEADER", "PassageFile", "PassageFiles", "expand", "passage_files"]
 
 HEADER: Final = ("id", "text", "title")
 EMPTY_TEXT: Final = "passages without text"
@@ -176,6 +176,14 @@ class PassageFiles:
 
 
 Row = tuple[int, str, str, str]  # line, doc_id, title, text
+
+
+def passage_files(
+    collection: Sequence[Path], *, allow_missing: bool, progress: Progress
+) -> Callable[[Mapping[str, str]], PassageFiles]:
+    """What ``import_split`` reads of a collection that is files and folders and nothing more, once it knows what is needed."""
+    sources = [PassageFile(path) for path in collection]
+    return lambda needed: PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
 
 
 def _rows(path: Path, with_header: bool) -> Iterator[Row]:

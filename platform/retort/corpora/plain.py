@@ -6,14 +6,14 @@ oldest first), ``answer``, ``positives`` (doc_ids) and ``attributes`` (text by n
 one would be lost silently. Graded judgements come from a qrels file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records, shown
 from retort.corpora.lines import digest_of, is_encodable
-from retort.corpora.passages import PassageFile, PassageFiles
+from retort.corpora.passages import passage_files
 from retort.corpora.turns import check_split
 from retort.progress import Progress, silent
 from retort.records import Message, Role, Turn
@@ -51,13 +51,9 @@ def import_jsonl(
     if not allow_missing:
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
 
-    def files(needed: Mapping[str, str]) -> PassageFiles:
-        sources = [PassageFile(path) for path in collection]
-        return PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
-
     return import_split(
         read_plain(turns),
-        files,
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
         split=split,
         workspace=workspace,
         inputs=inputs,

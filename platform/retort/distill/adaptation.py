@@ -16,7 +16,7 @@ __all__ = ["TERMS", "Adaptation", "fixed_weights"]
 
 TERMS: Final = ("kld", "margin_mse", "contrastive", "representation")
 
-VARIANCE_RATE = 0.05  # gradient steps on the log variances: from any start they settle within a hundred steps
+VARIANCE_RATE = 0.05  # gradient steps on the log variances: from equal weights they settle within two hundred steps
 NORM_DECAY = 0.9  # of the running mean of gradient norms: ten batches, since one batch's norm varies by half
 PROBES = 33  # measurements of FLOPS in a training that keeps a budget
 DUAL_RATE = 0.4  # on the log of the weight, per probe and per log unit that FLOPS are above the budget

@@ -17,7 +17,7 @@ from retort.sparse.vectors import SparseVectors
 
 __all__ = ["fit_threshold", "probe_turns", "student_flops", "threshold_for_budget"]
 
-PROBE_TURNS = 48  # a third of a step's cost for three steps' worth of turns
+PROBE_TURNS = 48  # without gradients these cost as much as a step of 16
 FIT_TURNS = 4096  # one in a thousand FLOPS is then known; all turns where there are fewer
 
 

@@ -50,7 +50,7 @@ class Curves:
     def of_experiment(cls, config: ExperimentConfig) -> "Curves":
         """Empty curves with the columns that tell something of this experiment."""
         objective, columns = config.objective, list(cls.columns)
-        if "margin_mse" in (objective.divergence, "margin_mse" if objective.margin_mse_weight else ""):
+        if objective.divergence == "margin_mse" or objective.margin_mse_weight:
             columns.append("margin_mse")
         if objective.representation_weight:
             columns.append("representation")
