@@ -230,14 +230,18 @@ PRESETS = {  # the paper's names: lambda_d, lambda_q
 
 
 class RegularizationConfig(Settings):
-    """The sparsity penalty on student queries."""
+    """The sparsity penalties on student queries and, where their encoder is trained, on passages."""
 
     preset: Literal["disco", "splade", "high", "higher", "highest"] | None = Field(
         default=None,
-        description="one of the paper's: sets query, query_weight and ramp, as the experiment's `paper` reads them",
+        description="one of the paper's: sets query, query_weight and ramp, as the experiment's `paper` reads them, and "
+        "passage_weight where passages are trained",
     )
     query: Literal["none", "l1", "flops", "expected_flops"] = "none"
     query_weight: float = Field(default=0.0, ge=0)
+    passage_weight: float = Field(
+        default=0.0, ge=0, description="of the FLOPS penalty on a batch's passages; ramped as the queries' is"
+    )
     ramp: Literal["quadratic", "linear", "constant"] = "quadratic"
     ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
     turn_exponent: float = Field(
@@ -288,6 +292,10 @@ class TrainingConfig(Settings):
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm; null: no clipping")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="null: the model's own")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    passage_encoder: Literal["frozen", "trained"] = Field(
+        default="frozen",
+        description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
+    )
     workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
     seed: int = Field(default=0, ge=0)
 
@@ -320,7 +328,16 @@ _LATER = {
         "representation_weight",
         "weighting",
     ),
-    "regularization": ("turn_exponent", "saturation", "anti_zero_weight", "flops_budget", "max_terms", "threshold"),
+    "regularization": (
+        "passage_weight",
+        "turn_exponent",
+        "saturation",
+        "anti_zero_weight",
+        "flops_budget",
+        "max_terms",
+        "threshold",
+    ),
+    "training": ("passage_encoder",),
 }
 
 
@@ -357,6 +374,37 @@ class ExperimentConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trained_passages_fit(self) -> Self:
+        trained = "training.passage_encoder=trained"
+        if not self.trains_passages:
+            if self.regularization.passage_weight:
+                raise ValueError(
+                    f"regularization.passage_weight={self.regularization.passage_weight} changes nothing while passages are "
+                    f"frozen; train their encoder ({trained}) or leave it at 0"
+                )
+            return self
+        if self.encoder.family != "splade":
+            raise ValueError(
+                f"{trained} is for the splade family; {self.encoder.family} passages are counted and hold nothing to train"
+            )
+        if self.sampling.strategy == "student":
+            raise ValueError(
+                f"sampling.strategy=student retrieves from the encoded collection, which {trained} leaves behind; choose "
+                "another strategy"
+            )
+        if self.regularization.flops_budget is not None:
+            raise ValueError(
+                f"regularization.flops_budget is kept against the collection's own share of each entry, which {trained} "
+                "moves; set query_weight and passage_weight instead"
+            )
+        return self
+
+    @property
+    def trains_passages(self) -> bool:
+        """Whether the passage encoder is trained too."""
+        return self.training.passage_encoder == "trained"
+
     def training_identity(self) -> dict[str, object]:
         """The settings that change a trained student, as plain data.
 
@@ -379,8 +427,10 @@ class ExperimentConfig(Settings):
             del data["encoder"]["model"]
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
-            for key in ("query_weight", "ramp", "ramp_fraction", "turn_exponent", "saturation"):
+            for key in ("query_weight", "turn_exponent", "saturation"):
                 data["regularization"].pop(key, None)
+            if not self.regularization.passage_weight:
+                del data["regularization"]["ramp"], data["regularization"]["ramp_fraction"]
         return cast(dict[str, object], data)
 
 
@@ -407,4 +457,7 @@ def _with_presets(data: Mapping[Any, Any]) -> object:
         fill("regularization", "query", "l1" if weight else "none", because)
         fill("regularization", "query_weight", weight, because)
         fill("regularization", "ramp", "constant" if paper == "as_published" else "quadratic", because)
+        training = data.get("training")
+        if isinstance(training, Mapping) and training.get("passage_encoder") == "trained":
+            fill("regularization", "passage_weight", passages, because)
     return filled

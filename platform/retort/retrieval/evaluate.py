@@ -29,10 +29,10 @@ from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.retrieval.exact import search_collection
 from retort.retrieval.runs import run_scores, trec_run
-from retort.retrieval.students import Run, open_run
+from retort.retrieval.students import FROZEN_VECTORS, Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
-from retort.shards.vectors import vectors_stage
+from retort.shards.vectors import prepare_vectors, vectors_stage
 from retort.sparse.encoder import encode_ids
 from retort.sparse.search import ExactIndex
 from retort.sparse.tokens import Tokenizer
@@ -50,6 +50,7 @@ __all__ = [
     "evaluate_run",
     "evaluate_student",
     "judged_turns",
+    "prepare_run_vectors",
 ]
 
 STAGE = "evaluation"
@@ -149,27 +150,41 @@ def evaluate_student(
     index: ExactIndex | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Evaluate a run whose student is loaded, with a collection and an index that may be open already."""
+    """Evaluate a run whose student is loaded, with a collection and an index that may be open already.
+
+    A run that trained its passage encoder is evaluated over its own vectors, which are encoded and indexed when they are first
+    needed; what is open already is not of its collection then.
+    """
 
     def encode(turns: Sequence[Turn], opened: Collection) -> SparseVectors:
         ids = context_input_ids(turns, run.config, run.tokenizer)
         return encode_ids(run.student, ids)
 
-    fingerprint = run.folder.require("the run is not finished").fingerprint
+    identity = {"run": run.folder.require("the run is not finished").fingerprint}
+    if run.frozen_vectors is not None:
+        identity[FROZEN_VECTORS] = run.frozen_vectors.require("the run was trained against it").fingerprint
+        collection = index = None
     return evaluate(
         workspace,
         run.config,
         encode,
-        vectors=run.vectors,
+        vectors=prepare_run_vectors(workspace, run, progress),
         parent=f"{run.folder.name}/evaluations",
         tag=run.name,
-        identity={"run": fingerprint},
+        identity=identity,
         split=split,
         settings=settings,
         collection=collection,
         index=index,
         progress=progress,
     )
+
+
+def prepare_run_vectors(workspace: Workspace, run: Run, progress: Progress = silent) -> Folder:
+    """The passages' vectors that a run's queries are for; its own are encoded, unless that is done already."""
+    if run.frozen_vectors is None:
+        return run.vectors
+    return prepare_vectors(workspace, run.config.encoder, progress, run=run.folder)
 
 
 def evaluate_baseline(

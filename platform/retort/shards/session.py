@@ -11,7 +11,7 @@ from typing import Any, cast
 from retort.errors import InputError
 from retort.identity import canonical_json
 
-__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "map_units", "on_cluster"]
+__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "holds_processors", "map_units", "on_cluster"]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -76,6 +76,13 @@ def cluster_gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
+def holds_processors() -> bool:
+    """Whether this process is an actor of a cluster, such as a sweep's trial: Ray Data would wait for what it holds."""
+    import ray
+
+    return ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
+
+
 @contextlib.contextmanager
 def _quiet_ray_data() -> Iterator[None]:
     import ray.data
@@ -121,6 +128,8 @@ def map_units(
 ) -> None:
     """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
 
+    In an actor, one after the other in its own process: trials may hold every processor, and Ray Data would wait for ever.
+
     Args:
         units: Plain rows, one per call.
         work: A class whose instances map a unit to a result row; a process makes one and keeps it.
@@ -132,6 +141,11 @@ def map_units(
         Whatever a call raised, unwrapped from Ray's task error.
     """
     if not units:
+        return
+    if holds_processors():
+        own = work(**arguments)
+        for unit in units:
+            on_result(own(unit))
         return
     ensure_ray()
     import ray.data
