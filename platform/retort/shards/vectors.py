@@ -115,7 +115,7 @@ def prepare_vectors(
         if encoder.family == "lexical":
             map_units(units, _CountTerms, arguments, on_result=finished)
         else:
-            arguments["run"] = None if run is None else run.name
+            arguments["run"] = None if run is None else (run.workspace.url, run.name)
             # One process per processor; in a trial, which holds several, as many threads as the trial has.
             arguments["threads"] = None if holds_processors() else 1
             map_units(units, _EncodeSplade, arguments, gpu=True, on_result=finished)
@@ -273,7 +273,9 @@ class _WeighTerms(_PartWork):
 
 
 class _EncodeSplade(_PartWork):
-    def __init__(self, url: str, folder: str, encoder: dict[str, Any], run: str | None, threads: int | None) -> None:
+    def __init__(
+        self, url: str, folder: str, encoder: dict[str, Any], run: tuple[str, str] | None, threads: int | None
+    ) -> None:
         super().__init__(url, folder, encoder)
         import torch
 
@@ -285,7 +287,8 @@ class _EncodeSplade(_PartWork):
         if run is None:
             model = initial_student(self.encoder, self.tokenizer)
         else:
-            model, _ = load_student(self.workspace.folder(run).local_tree(PASSAGE_CHECKPOINT_FOLDER))
+            place, name = run  # perhaps of another workspace than the collection
+            model, _ = load_student(Workspace(place).folder(name).local_tree(PASSAGE_CHECKPOINT_FOLDER))
         self.model = model.eval().to(device)
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
