@@ -398,3 +398,60 @@ def test_the_precision_of_passages_is_for_models_and_in_no_runs_own_identity():
     assert half.training_identity() == whole.training_identity()
     with pytest.raises(ConfigError, match="passage_precision=bf16 is for the splade family"):
         experiment_from({"encoder": {"passage_precision": "bf16"}})
+
+
+# -- trained passages --------------------------------------------------------------------------------------------------
+
+TRAINED = {"encoder": {"family": "splade"}, "training": {"passage_encoder": "trained"}}
+
+
+def test_passages_are_trained_or_not_by_configuration():
+    frozen, trained = experiment_from({"encoder": {"family": "splade"}}), experiment_from(TRAINED)
+    assert trained.trains_passages and not frozen.trains_passages
+    # At its default the setting is in no run's identity: runs from before keep their names.
+    assert "passage_encoder" not in frozen.training_identity()["training"]
+    assert "passage_weight" not in frozen.training_identity()["regularization"]
+    assert trained.training_identity()["training"]["passage_encoder"] == "trained"
+
+
+def test_the_passages_penalty_and_its_ramp_are_part_of_the_identity():
+    def identity_of(**regularization):
+        return identity(**TRAINED, regularization=regularization)
+
+    assert identity_of(passage_weight=0.1) != identity_of(passage_weight=0.2) != identity_of()
+    assert identity_of(passage_weight=0.1, ramp="linear") != identity_of(passage_weight=0.1)
+    assert identity_of(passage_weight=0.1, query_weight=0.5) == identity_of(passage_weight=0.1)
+    assert identity_of(ramp="linear") == identity_of()
+
+
+@pytest.mark.parametrize(
+    ("paper", "passages", "queries"), [("as_described", 1e-3, 5e-3), ("as_published", 1e-3, 1e-3), (None, 1e-3, 5e-3)]
+)
+def test_a_preset_penalizes_passages_where_they_are_trained(paper, passages, queries):
+    trained = experiment_from(TRAINED | {"paper": paper, "regularization": {"preset": "high"}}).regularization
+    assert (trained.passage_weight, trained.query_weight) == (passages, queries)
+    frozen = experiment_from({"paper": paper, "regularization": {"preset": "high"}}).regularization
+    assert (frozen.passage_weight, frozen.query_weight) == (0.0, queries)
+    with pytest.raises(ConfigError, match=r"regularization\.passage_weight=0\.5 contradicts .*preset=high"):
+        experiment_from(TRAINED | {"regularization": {"preset": "high", "passage_weight": 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"training": {"passage_encoder": "trained"}}, "passage_encoder=trained is for the splade family; lexical"),
+        ({"regularization": {"passage_weight": 0.1}}, r"passage_weight=0\.1 changes nothing while passages are frozen"),
+        (TRAINED | {"sampling": {"strategy": "student"}}, "sampling.strategy=student retrieves from the encoded"),
+        (
+            TRAINED | {"regularization": {"query": "l1", "query_weight": 0.1, "flops_budget": 1.0}},
+            r"regularization\.flops_budget is kept against the collection's own share",
+        ),
+        (
+            {"training": {"passage_encoder": "thawed"}},
+            r"training\.passage_encoder: Input should be 'frozen' or 'trained'",
+        ),
+    ],
+)
+def test_trained_passages_that_do_not_fit_are_refused(data, problem):
+    with pytest.raises(ConfigError, match=problem):
+        experiment_from(data)

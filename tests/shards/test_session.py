@@ -73,3 +73,20 @@ def test_without_gpus_units_that_want_one_run_all_the_same(ray_session):
     map_units([{"number": 3}], Doubler, {"factor": 3}, gpu=True, on_result=found.append)
 
     assert [row["doubled"] for row in found] == [9]
+
+
+def test_an_actor_that_holds_every_processor_does_its_units_itself(ray_session):
+    import ray
+
+    @ray.remote(num_cpus=int(ray.cluster_resources()["CPU"]))
+    class Trial:
+        def doubled(self, numbers):
+            from retort.shards.session import map_units
+
+            found = []
+            map_units([{"number": n} for n in numbers], Doubler, {"factor": 2}, on_result=found.append)
+            return [row["doubled"] for row in found]
+
+    trial = Trial.remote()
+    assert ray.get(trial.doubled.remote([3, 1, 2]), timeout=60) == [6, 2, 4]
+    ray.kill(trial)

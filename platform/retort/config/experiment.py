@@ -168,6 +168,10 @@ class TrainingConfig(Settings):
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm; null: no clipping")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="null: the model's own")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    passage_encoder: Literal["frozen", "trained"] = Field(
+        default="frozen",
+        description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
+    )
     workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
     seed: int = Field(default=0, ge=0)
 
@@ -200,7 +204,16 @@ _LATER = {
         "representation_weight",
         "weighting",
     ),
-    "regularization": ("turn_exponent", "saturation", "anti_zero_weight", "flops_budget", "max_terms", "threshold"),
+    "regularization": (
+        "passage_weight",
+        "turn_exponent",
+        "saturation",
+        "anti_zero_weight",
+        "flops_budget",
+        "max_terms",
+        "threshold",
+    ),
+    "training": ("passage_encoder",),
 }
 
 
@@ -256,10 +269,41 @@ class ExperimentConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trained_passages_fit(self) -> Self:
+        trained = "training.passage_encoder=trained"
+        if not self.trains_passages:
+            if self.regularization.passage_weight:
+                raise ValueError(
+                    f"regularization.passage_weight={self.regularization.passage_weight} changes nothing while passages are "
+                    f"frozen; train their encoder ({trained}) or leave it at 0"
+                )
+            return self
+        if self.encoder.family != "splade":
+            raise ValueError(
+                f"{trained} is for the splade family; {self.encoder.family} passages are counted and hold nothing to train"
+            )
+        if self.sampling.strategy == "student":
+            raise ValueError(
+                f"sampling.strategy=student retrieves from the encoded collection, which {trained} leaves behind; choose "
+                "another strategy"
+            )
+        if self.regularization.flops_budget is not None:
+            raise ValueError(
+                f"regularization.flops_budget is kept against the collection's own share of each entry, which {trained} "
+                "moves; set query_weight and passage_weight instead"
+            )
+        return self
+
     @property
     def needs_rewrite_vectors(self) -> bool:
         """Whether a step reads the rewrites' own vectors, beside the teachers' rankings."""
         return self.sampling.strategy in ("in_batch", "student") or self.objective.representation_weight > 0
+
+    @property
+    def trains_passages(self) -> bool:
+        """Whether the passage encoder is trained too."""
+        return self.training.passage_encoder == "trained"
 
     def training_identity(self) -> dict[str, object]:
         """The settings that change a trained student, as plain data.
@@ -286,6 +330,8 @@ class ExperimentConfig(Settings):
             data["teacher"]["fusion"] = "mean"  # there is nothing to fuse
         if data["regularization"]["query"] == "none":
             # Without a regulariser its weight and ramp change nothing: one run, one name.
-            for key in ("query_weight", "ramp", "ramp_fraction", "turn_exponent", "saturation"):
+            for key in ("query_weight", "turn_exponent", "saturation"):
                 data["regularization"].pop(key, None)
+            if not self.regularization.passage_weight:
+                del data["regularization"]["ramp"], data["regularization"]["ramp_fraction"]
         return cast(dict[str, object], data)

@@ -122,14 +122,18 @@ PRESETS = {  # the paper's names: lambda_d, lambda_q
 
 
 class RegularizationConfig(Settings):
-    """The sparsity penalty on student queries."""
+    """The sparsity penalties on student queries and, where their encoder is trained, on passages."""
 
     preset: Literal["disco", "splade", "high", "higher", "highest"] | None = Field(
         default=None,
-        description="one of the paper's: sets query, query_weight and ramp, as the experiment's `paper` reads them",
+        description="one of the paper's: sets query, query_weight and ramp, as the experiment's `paper` reads them, and "
+        "passage_weight where passages are trained",
     )
     query: Literal["none", "l1", "flops", "expected_flops"] = "none"
     query_weight: float = Field(default=0.0, ge=0)
+    passage_weight: float = Field(
+        default=0.0, ge=0, description="of the FLOPS penalty on a batch's passages; ramped as the queries' is"
+    )
     ramp: Literal["quadratic", "linear", "constant"] = "quadratic"
     ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
     turn_exponent: float = Field(
@@ -186,4 +190,7 @@ def with_presets(data: Mapping[Any, Any]) -> object:
         fill("regularization", "query", "l1" if weight else "none", because)
         fill("regularization", "query_weight", weight, because)
         fill("regularization", "ramp", "constant" if paper == "as_published" else "quadratic", because)
+        training = data.get("training")
+        if isinstance(training, Mapping) and training.get("passage_encoder") == "trained":
+            fill("regularization", "passage_weight", passages, because)
     return filled

@@ -96,6 +96,12 @@ class Adaptation:
         excess = 0.0 if self._flops is None else self._excess(step, self._flops)
         return reached * math.exp(self._log_strength + DUAL_DAMPING * excess)
 
+    def passage_strength(self, step: int) -> float:
+        """Weight of the FLOPS penalty on trained passages at a step: ramped as the queries' is."""
+        settings = self._config.regularization
+        reached = ramp(step, total_steps=self._total_steps, fraction=settings.ramp_fraction, kind=settings.ramp)
+        return reached * settings.passage_weight
+
     def observe(self, step: int, measured: Mapping[str, float]) -> None:
         """Learn from a step: the whole batch's terms, and their gradient norms as ``gradient_<term>``."""
         kind = self._config.objective.weighting

@@ -33,5 +33,7 @@ def _label(experiment: ExperimentConfig) -> str:
     ]
     if penalty.query != "none":
         words.append(f"{penalty.query.replace('_', '')}{penalty.query_weight:.3g}")
+    if experiment.trains_passages:
+        words.append(f"passages{penalty.passage_weight:.3g}")
     words.append(f"s{experiment.training.seed}")
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", "-".join(words))[:80]

@@ -1,6 +1,7 @@
 """One distillation step in plain torch: from turn numbers to a loss. No Ray, no optimiser, no state.
 
-Every turn's positive and samples depend on seed, epoch and query_id alone, and passages come from the memory-mapped cache.
+Every turn's positive and samples depend on seed, epoch and query_id alone, and passages come from the memory-mapped cache, or
+are encoded with the others of the pool where their encoder is trained.
 A worker therefore knows the *whole* batch's pool of passages without asking the others: it encodes its own turns only, and
 scores them against the pool of all. One worker and four give the same losses (tested).
 
@@ -19,8 +20,9 @@ from torch import Tensor
 from retort.config import ExperimentConfig
 from retort.distill.adaptation import TERMS
 from retort.distill.candidates import Drawn, draw_candidates
+from retort.distill.towers import PassageTexts
 from retort.shards.reader import TrainingTurns
-from retort.sparse.encoder import QueryEncoder
+from retort.shards.texts import PassageTokens
 from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
 from retort.sparse.packing import pack
 from retort.sparse.regularizers import (
@@ -36,11 +38,12 @@ from retort.sparse.regularizers import (
 from retort.sparse.scores import PassagePool, pool_scores
 from retort.sparse.vectors import Int32, Int64, PartedVectors
 
-__all__ = ["CURVES", "MEASURED", "Batch", "batch_loss", "build_batch", "penalized"]
+__all__ = ["CURVES", "MEASURED", "Batch", "batch_loss", "build_batch", "passage_penalty", "penalized"]
 
 CURVES: Final = ("loss", "kld", "contrastive", "regularization", "L0", "FLOPS")
+Encode = Callable[["Batch"], tuple[Tensor, Tensor | None]]
 # What a step tells of itself; gradient norms are squared while they are summed over parts.
-MEASURED: Final = (*CURVES, "margin_mse", "representation", *(f"gradient_{name}" for name in TERMS))
+MEASURED: Final = (*CURVES, "margin_mse", "representation", "passage_L0", *(f"gradient_{name}" for name in TERMS))
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Batch:
 
     Attributes:
         input_ids: (t,) of this part's turns, one after the other; ``lengths`` has the tokens of each.
-        pool: The U distinct passages of the whole batch.
+        pool: The U distinct passages of the whole batch: their vectors, or their texts where they are trained.
         candidates: (b, K) places in the pool, the positive first; ``present`` says which exist.
         teacher_scores: (b, K), scaled.
         log_weights: (b, K), how many passages each candidate stands for, or None where each stands for itself.
@@ -62,7 +65,7 @@ class Batch:
 
     input_ids: Tensor
     lengths: tuple[int, ...]
-    pool: PassagePool
+    pool: PassagePool | PassageTexts
     candidates: Tensor
     present: Tensor
     teacher_scores: Tensor
@@ -84,6 +87,7 @@ def build_batch(
     epoch: int,
     device: torch.device,
     student_rankings: Int32 | None = None,
+    tokens: PassageTokens | None = None,
 ) -> Batch:
     """Read one part of a batch.
 
@@ -96,6 +100,7 @@ def build_batch(
         epoch: Zero-based.
         device: Where the tensors go.
         student_rankings: (turns, depth), where samples come from the student's own rankings.
+        tokens: The passages' input ids, where their encoder is trained; their vectors then give teacher scores alone.
     """
     drawn = draw_candidates(turns, vectors, numbers, config=config, epoch=epoch, student_rankings=student_rankings)
     drawn_rows = np.unique(np.concatenate([own_drawn.rows for own_drawn in drawn]))
@@ -129,7 +134,9 @@ def build_batch(
     return Batch(
         input_ids=input_ids.to(device),
         lengths=lengths,
-        pool=PassagePool.of(vectors.take(pool_rows), device),
+        pool=PassagePool.of(vectors.take(pool_rows), device)
+        if tokens is None
+        else PassageTexts.of(tokens, pool_rows, device),
         candidates=torch.from_numpy(candidates).to(device),
         present=torch.from_numpy(present).to(device),
         teacher_scores=torch.from_numpy(teacher_scores).to(device),
@@ -154,7 +161,7 @@ def _negative_rows(drawn: list[Drawn], number: int, kind: str, drawn_rows: Int64
 
 
 def batch_loss(
-    student: Callable[[Tensor, tuple[int, ...]], Tensor] | QueryEncoder,
+    encode: Encode,
     batch: Batch,
     config: ExperimentConfig,
     *,
@@ -162,17 +169,19 @@ def batch_loss(
     strength: float,
     passage_share: Tensor,
     sum_over_parts: Callable[[Tensor], Tensor],
+    passage_strength: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     r"""This part's share of :math:`\sum_i w_i L_i + \lambda R`, the terms :math:`L_i` being ``TERMS``.
 
     Args:
-        student: Packed input ids and lengths -> (b, V).
+        encode: A part -> its queries (b, V), and its pool's passages (U, V) where they are trained.
         batch: The part.
         config: The experiment.
         weights: Of each of ``TERMS``.
         strength: Of the sparsity penalty.
-        passage_share: (V,), p_d.
+        passage_share: (V,), p_d of the collection; of the pool, where passages are trained and the collection's is moving.
         sum_over_parts: Adds a tensor up over all parts of the batch; the identity for a whole batch.
+        passage_strength: Of the FLOPS penalty on trained passages.
 
     Returns:
         The part's loss, whose sum over parts is the batch's loss, and its share of ``MEASURED``, detached, likewise. The
@@ -180,8 +189,14 @@ def batch_loss(
         its share by turns.
     """
     objective = config.objective
-    queries = student(batch.input_ids, batch.lengths).float()  # (b, V)
-    scores = pool_scores(queries, batch.pool) * config.encoder.score_scale  # (b, U)
+    queries, passages = encode(batch)
+    queries = queries.float()  # (b, V)
+    passage_active = queries.new_zeros(())
+    if passages is not None:
+        passages = passages.float()  # (U, V)
+        passage_share = active_share(passages, len(passages))
+        passage_active = passage_share.sum()
+    scores = _scores(queries, passages, batch) * config.encoder.score_scale  # (b, U)
     candidates = scores.gather(1, batch.candidates)  # (b, K)
     terms = {
         "kld": candidate_kl(
@@ -210,6 +225,8 @@ def batch_loss(
         squares = [_squared_gradient(means[name], queries, active=weights[name] > 0) for name in TERMS]
     penalty = _penalty(queries, batch, config, passage_share, sum_over_parts)
     regularization = strength * penalty
+    if passages is not None and passage_strength > 0:
+        regularization = regularization + passage_strength * passage_penalty(passages, len(queries), batch.turns)
     if config.regularization.anti_zero_weight > 0:
         regularization = (
             regularization + config.regularization.anti_zero_weight * anti_zero(queries).sum() / batch.turns
@@ -228,9 +245,33 @@ def batch_loss(
         (share * passage_share).sum(),
         means["margin_mse"],
         means["representation"],
+        passage_active * (len(queries) / batch.turns),
         *squares,
     ]
     return loss, torch.stack([value.detach().float() for value in values])
+
+
+def _scores(queries: Tensor, passages: Tensor | None, batch: Batch) -> Tensor:
+    """(b, U), of the pool's cached vectors or of those that the part has just encoded."""
+    if passages is not None:
+        # Out of autocast, which has ended: a product of two dense matrices, with a gradient in both.
+        return queries @ passages.T
+    assert isinstance(batch.pool, PassagePool), "texts are encoded before they are scored"
+    return pool_scores(queries, batch.pool)
+
+
+def passage_penalty(passages: Tensor, own_turns: int, turns: int) -> Tensor:
+    r"""A part's share of the FLOPS penalty on passages, :math:`\frac{b}{B} \sum_j (\frac{1}{U} \sum_u |d_{uj}|)^2`.
+
+    Every part encodes the whole pool, so that each has the whole penalty: its share of the turns makes values and
+    gradients add up to the batch's.
+
+    Args:
+        passages: (U, V), all of the batch's.
+        own_turns: b.
+        turns: B.
+    """
+    return flops(passages, mean_activation(passages, len(passages)), len(passages)) * (own_turns / turns)
 
 
 def _log_normalizer(scores: Tensor, batch: Batch, temperature: float) -> Tensor | None:

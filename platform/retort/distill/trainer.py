@@ -1,6 +1,7 @@
 """Distil one experiment: prepare what is missing, train in this process or on a Ray Train worker group, keep the run.
 
-``runs/<name>-<fingerprint>/`` holds the checkpoint, the experiment, and the curves. The same experiment again is the same
+``runs/<name>-<fingerprint>/`` holds the checkpoint (and the passage encoder's, where it was trained), the experiment, and the
+curves. The same experiment again is the same
 run, however many workers trained it. An interrupted training goes on from its last state.
 """
 
@@ -19,6 +20,7 @@ import yaml
 
 from retort.config import ExperimentConfig
 from retort.distill.checkpoint import run_stage
+from retort.distill.towers import TrainedPassages
 from retort.distill.worker import Curves, check_precision, train
 from retort.errors import RetortError, RunError
 from retort.progress import Progress, silent
@@ -26,7 +28,9 @@ from retort.shards.index import open_index
 from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray
+from retort.shards.texts import PassageTokens
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
+from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER
 from retort.sparse.regularizers import Limits
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
 
@@ -45,7 +49,7 @@ class Distilled:
         folder: The run.
         record: Its record; counts hold steps, seconds of training and the last losses.
         reused: Whether the run was there already.
-        student: The trained student, where it was trained in this process.
+        student: The trained student, where it was trained in this process and its passages stayed as they were.
     """
 
     run: str
@@ -120,6 +124,7 @@ def distil_prepared(
             collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
             device = training_device()
             student = untrained_student(experiment, collection)
+            passages = untrained_passages(workspace, experiment, collection)
             curves = train(
                 experiment,
                 turns,
@@ -128,15 +133,18 @@ def distil_prepared(
                 device=device,
                 state_folder=stage.folder,
                 index=open_index(prepared.index) if experiment.sampling.strategy == "student" else None,
+                passages=passages,
                 progress=progress,
             )
             seconds = time.monotonic() - started
-            entries = _keep(stage.folder, student, collection, experiment, curves)
+            entries = _keep(stage.folder, student, passages, collection, experiment, curves)
             writer.add(*entries)
             writer.counts |= _counts(curves, seconds, str(device))
         else:
             _train_on_group(workspace, experiment, prepared, stage.folder, writer, progress)
-    return Distilled(name, stage.folder, writer.record, reused=False, student=student)
+    # A passage encoder of its own is read again from the run: it encodes the collection for the run's evaluation.
+    kept = None if experiment.trains_passages else student
+    return Distilled(name, stage.folder, writer.record, reused=False, student=kept)
 
 
 def untrained_student(experiment: ExperimentConfig, collection: Collection) -> QueryEncoder:
@@ -145,6 +153,17 @@ def untrained_student(experiment: ExperimentConfig, collection: Collection) -> Q
     settings = experiment.regularization
     student.limits = Limits(settings.max_terms, settings.threshold)
     return student
+
+
+def untrained_passages(
+    workspace: Workspace, experiment: ExperimentConfig, collection: Collection
+) -> TrainedPassages | None:
+    """The passage encoder that a training starts from, the collection's own; None where it stays frozen."""
+    if not experiment.trains_passages:
+        return None
+    encoder = initial_student(experiment.encoder, collection.tokenizer)
+    max_tokens = experiment.encoder.passage_tokens
+    return TrainedPassages(encoder, PassageTokens(workspace, collection.tokenizer, max_tokens=max_tokens))
 
 
 def training_device() -> torch.device:
@@ -167,24 +186,27 @@ def _counts(curves: Curves, seconds: float, device: str) -> dict[str, Any]:
 
 
 def _keep(
-    folder: Folder, student: QueryEncoder, collection: Collection, experiment: ExperimentConfig, curves: Curves
+    folder: Folder,
+    student: QueryEncoder,
+    passages: TrainedPassages | None,
+    collection: Collection,
+    experiment: ExperimentConfig,
+    curves: Curves,
 ) -> list[FileEntry]:
-    """Write checkpoint and curves into the run's folder."""
+    """Write checkpoints and curves into the run's folder."""
     table = pa.table(
         {"step": pa.array(range(len(curves.rows)), pa.int32())}
         | {name: pa.array(curves.of(name), pa.float32()) for name in curves.columns}
     )
     entries = [folder.write_table(CURVES_FILE, table)]
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary)
-        save_student(
-            student.cpu(),
-            directory,
-            tokenizer=collection.tokenizer,
-            max_tokens=experiment.encoder.query_tokens,
-        )
-        collector = StageWriter(folder, None)
-        collector.add_tree(directory, CHECKPOINT_FOLDER)
+    encoders = [(CHECKPOINT_FOLDER, student, experiment.encoder.query_tokens)]
+    if passages is not None:
+        encoders.append((PASSAGE_CHECKPOINT_FOLDER, passages.encoder, experiment.encoder.passage_tokens))
+    collector = StageWriter(folder, None)
+    for name, encoder, max_tokens in encoders:
+        with tempfile.TemporaryDirectory() as temporary:
+            save_student(encoder.cpu(), Path(temporary), tokenizer=collection.tokenizer, max_tokens=max_tokens)
+            collector.add_tree(Path(temporary), name)
     return entries + list(collector.entries.values())
 
 
@@ -249,6 +271,7 @@ def _group_worker(arguments: dict[str, Any]) -> None:
     collection = Collection(workspace.folder(arguments["vectors"]))
     turns = TrainingTurns(workspace.folder(arguments["training"]))
     student = untrained_student(experiment, collection)
+    passages = untrained_passages(workspace, experiment, collection)
     device = get_device()
     if device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
@@ -263,10 +286,11 @@ def _group_worker(arguments: dict[str, Any]) -> None:
         world=world,
         state_folder=folder,
         index=open_index(workspace.folder(arguments["index"])) if experiment.sampling.strategy == "student" else None,
+        passages=passages,
         progress=silent,
     )
     if rank == 0:
         counts = _counts(curves, time.monotonic() - started, f"{world} x {device.type}")
-        entries = _keep(folder, student, collection, experiment, curves)
+        entries = _keep(folder, student, passages, collection, experiment, curves)
         folder.write_bytes(WORKER_RESULT, _json({"entries": [asdict(e) for e in entries], "counts": counts}))
     ray.train.report({"steps": len(curves.rows)})

@@ -23,6 +23,7 @@ from retort.distill.batches import epoch_batches
 from retort.distill.budget import fit_threshold, probe_turns, student_flops
 from retort.distill.mining import student_rankings
 from retort.distill.step import CURVES, MEASURED, Batch, batch_loss, build_batch, penalized
+from retort.distill.towers import PassageTexts, Towers, TrainedPassages, say_cache_is_off
 from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
 from retort.shards.reader import Collection, TrainingTurns
@@ -36,6 +37,7 @@ from retort.storage import Folder
 __all__ = ["Curves", "check_precision", "set_dropout", "train"]
 
 STATE = "state.pt"
+ENCODERS = ("student", "passage_encoder")  # in a state; the second where it is trained
 STATE_SECONDS = 60.0  # shorter trainings are started again sooner than a state is worth its writing
 
 
@@ -58,6 +60,8 @@ class Curves:
             columns += [f"weight_{name}" for name in TERMS]
         if config.regularization.query != "none":
             columns.append("penalty_weight")
+        if config.trains_passages:
+            columns += ["passage_L0", "passage_penalty_weight"]
         return cls(columns=tuple(columns))
 
     def of(self, name: str) -> list[float]:
@@ -107,6 +111,7 @@ def train(
     state_folder: Folder | None = None,
     state_seconds: float = STATE_SECONDS,
     index: ExactIndex | None = None,
+    passages: TrainedPassages | None = None,
     progress: Progress,
 ) -> Curves:
     """Distil a student in place.
@@ -122,6 +127,7 @@ def train(
         state_folder: Where a state is written now and then, and read from to resume; None: neither.
         state_seconds: At least so much time lies between two states.
         index: Over the collection; read where samples come from the student's own rankings.
+        passages: Their encoder, trained in place too, where the experiment says so.
         progress: Told of every step, on rank 0.
 
     Returns:
@@ -132,12 +138,20 @@ def train(
         ConfigError: If the device cannot do the precision asked for.
     """
     autocast = _autocast(config, device)
-    set_dropout(student, config.training.dropout)
-    student.to(device).train()
+    assert (passages is not None) == config.trains_passages, "the trainer opens them for such an experiment"
+    model: nn.Module = student if passages is None else Towers(student, passages.encoder)
+    encoders = [student] if passages is None else [student, passages.encoder]
+    trained = list(model.parameters())
+    set_dropout(model, config.training.dropout)
+    model.to(device).train()
     settings = config.training
-    groups = parameter_groups(
-        student, learning_rate=settings.learning_rate, head_factor=settings.head_learning_rate_factor
-    )
+    groups = [
+        group
+        for encoder in encoders
+        for group in parameter_groups(
+            encoder, learning_rate=settings.learning_rate, head_factor=settings.head_learning_rate_factor
+        )
+    ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
@@ -157,11 +171,10 @@ def train(
     total_steps = settings.epochs * per_epoch
     curves = Curves.of_experiment(config)
     adaptation = Adaptation(config, total_steps)
-    first_step, mined = _resume(state_folder, student, optimizer, scaler, adaptation, curves, device)
+    first_step, mined = _resume(state_folder, encoders, optimizer, scaler, adaptation, curves, device)
     # find_unused_parameters: a body may hold weights (a pooler) that the student does not use.
-    model: nn.Module = student
     if world > 1:
-        model = DistributedDataParallel(student, find_unused_parameters=True, broadcast_buffers=False)
+        model = DistributedDataParallel(model, find_unused_parameters=True, broadcast_buffers=False)
     probe = probe_turns(turns, seed=settings.seed)
     saved = time.monotonic()
     for step in range(first_step, total_steps):
@@ -181,9 +194,12 @@ def train(
                 epoch=epoch,
                 device=device,
                 student_rankings=mined,
+                tokens=None if passages is None else passages.tokens,
             )
             for part in range(settings.accumulation)
         ]
+        if step == first_step and rank == 0 and isinstance(parts[0].pool, PassageTexts):
+            say_cache_is_off(parts[0].pool)
         factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
@@ -191,10 +207,12 @@ def train(
             probed = student_flops(student, turns, probe, collection.passage_share, rank=rank, world=world)
             adaptation.observe_flops(step, probed)
         weights, strength = adaptation.weights(step), adaptation.strength(step)
-        values = _backward(model, parts, config, step, weights, strength, share, scaler, autocast, rank, world)
+        passage_strength = adaptation.passage_strength(step)
+        strengths = strength, passage_strength
+        values = _backward(model, parts, config, step, weights, strengths, share, scaler, autocast, rank, world)
         scaler.unscale_(optimizer)
         limit = settings.gradient_clip if settings.gradient_clip is not None else float("inf")
-        norm = nn.utils.clip_grad_norm_(student.parameters(), limit)
+        norm = nn.utils.clip_grad_norm_(trained, limit)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
@@ -208,14 +226,15 @@ def train(
             measured[f"gradient_{name}"] **= 0.5
         adaptation.observe(step, measured)
         told = measured | {"learning_rate": peaks[0] * factor, "gradient_norm": float(norm), "penalty_weight": strength}
+        told["passage_penalty_weight"] = passage_strength
         told |= {f"weight_{name}": weight for name, weight in weights.items()}
         curves.rows.append([told[name] for name in curves.columns])
         if rank == 0:
             progress("training", step + 1, total_steps, f"loss {told['loss']:.3f}, L0 {told['L0']:.0f}")
             if state_folder is not None and time.monotonic() - saved >= state_seconds:
-                _save(state_folder, step + 1, student, optimizer, scaler, adaptation, mined, curves)
+                _save(state_folder, step + 1, encoders, optimizer, scaler, adaptation, mined, curves)
                 saved = time.monotonic()
-    student.eval()
+    model.eval()
     if config.regularization.flops_budget is not None:
         # On every worker alike: the weights are the same, and so are the turns.
         fit_threshold(student, turns, collection.passage_share, config.regularization.flops_budget, seed=settings.seed)
@@ -228,7 +247,7 @@ def _backward(
     config: ExperimentConfig,
     step: int,
     weights: dict[str, float],
-    strength: float,
+    strengths: tuple[float, float],
     share: Tensor,
     scaler: torch.amp.GradScaler,
     autocast: Callable[[], contextlib.AbstractContextManager[Any]],
@@ -260,11 +279,13 @@ def _backward(
         def sum_over_parts(tensor: Tensor) -> Tensor:
             return mean
 
-    def encode(input_ids: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        # Only the encoder is cast: scores and softmaxes need float32.
+    def encode(batch: Batch) -> tuple[Tensor, Tensor | None]:
+        # Only the encoders are cast: scores and softmaxes need float32.
         with autocast():
-            queries: Tensor = model(input_ids, lengths)
-        return queries
+            if isinstance(batch.pool, PassageTexts):
+                queries, passages = model(batch.input_ids, batch.lengths, batch.pool)
+                return queries, passages
+            return model(batch.input_ids, batch.lengths), None
 
     values = torch.zeros(len(MEASURED), device=share.device)
     for number, batch in enumerate(parts):
@@ -277,9 +298,10 @@ def _backward(
                 batch,
                 config,
                 weights=weights,
-                strength=strength,
+                strength=strengths[0],
                 passage_share=share,
                 sum_over_parts=sum_over_parts,
+                passage_strength=strengths[1],
             )
             # DDP averages gradients over workers; the batch's gradient is their sum.
             scaler.scale(loss * world).backward()
@@ -290,7 +312,7 @@ def _backward(
 def _save(
     folder: Folder,
     step: int,
-    student: nn.Module,
+    encoders: list[QueryEncoder],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     adaptation: Adaptation,
@@ -299,7 +321,7 @@ def _save(
 ) -> None:
     state = {
         "step": step,
-        "student": student.state_dict(),
+        **{name: encoder.state_dict() for name, encoder in zip(ENCODERS, encoders, strict=False)},
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
         "adaptation": adaptation.state(),
@@ -311,7 +333,7 @@ def _save(
 
 def _resume(
     folder: Folder | None,
-    student: nn.Module,
+    encoders: list[QueryEncoder],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     adaptation: Adaptation,
@@ -321,7 +343,8 @@ def _resume(
     if folder is None or not folder.exists(STATE):
         return 0, None
     state = torch.load(io.BytesIO(folder.read_bytes(STATE)), map_location=device, weights_only=True)
-    student.load_state_dict(state["student"])
+    for name, encoder in zip(ENCODERS, encoders, strict=False):
+        encoder.load_state_dict(state[name])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
     adaptation.load(state["adaptation"])

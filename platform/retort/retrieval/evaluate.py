@@ -33,7 +33,7 @@ from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.retrieval.exact import search_collection
 from retort.retrieval.runs import run_scores, trec_run
-from retort.retrieval.students import Run, open_run
+from retort.retrieval.students import FROZEN_VECTORS, Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
 from retort.shards.vectors import prepare_vectors, vectors_stage
@@ -55,6 +55,7 @@ __all__ = [
     "evaluate_run",
     "evaluate_student",
     "judged_turns",
+    "prepare_run_vectors",
 ]
 
 STAGE = "evaluation"
@@ -160,8 +161,11 @@ def evaluate_elsewhere(
         raise ConfigError([f"the split {VALIDATION!r} is of a run's own workspace; name a split of {on.url}"])
     run = open_run(workspace, name)
     judged_turns(on, run.config, split)  # what is missing is told of before a collection is encoded
-    tokenizer = run.vectors.local_tree("tokenizer")
-    vectors = prepare_vectors(on, run.config.encoder, progress, tokenizer=tokenizer)
+    if run.frozen_vectors is None:
+        tokenizer = run.vectors.local_tree("tokenizer")
+        vectors = prepare_vectors(on, run.config.encoder, progress, tokenizer=tokenizer)
+    else:
+        vectors = prepare_vectors(on, run.config.encoder, progress, run=run.folder)
     return evaluate_student(workspace, run, split=split, settings=settings, vectors=vectors, progress=progress)
 
 
@@ -178,12 +182,15 @@ def evaluate_student(
 ) -> Evaluation:
     """Evaluate a run whose student is loaded, with a collection and an index that may be open already.
 
+    A run that trained its passage encoder is evaluated over its own vectors, which are encoded and indexed when they are first
+    needed; what is open already is not of its collection then.
+
     Args:
         workspace: The run's.
         run: Its student.
         split: Of the workspace that the vectors are in.
         settings: Engine and depth.
-        vectors: Of another workspace's collection, made with the run's encoder; None: those it was trained against.
+        vectors: Of another workspace's collection, made with the run's encoder; None: those its queries are for.
         collection: Open already, or None.
         index: Open already, or None.
         progress: Told what happens.
@@ -193,21 +200,31 @@ def evaluate_student(
         ids = context_input_ids(turns, run.config, run.tokenizer)
         return encode_ids(run.student, ids)
 
-    fingerprint = run.folder.require("the run is not finished").fingerprint
+    identity = {"run": run.folder.require("the run is not finished").fingerprint}
+    if run.frozen_vectors is not None:
+        identity[FROZEN_VECTORS] = run.frozen_vectors.require("the run was trained against it").fingerprint
+        collection = index = None
     return evaluate(
         workspace,
         run.config,
         encode,
-        vectors=run.vectors if vectors is None else vectors,
+        vectors=prepare_run_vectors(workspace, run, progress) if vectors is None else vectors,
         parent=f"{run.folder.name}/evaluations",
         tag=run.name,
-        identity={"run": fingerprint},
+        identity=identity,
         split=split,
         settings=settings,
         collection=collection,
         index=index,
         progress=progress,
     )
+
+
+def prepare_run_vectors(workspace: Workspace, run: Run, progress: Progress = silent) -> Folder:
+    """The passages' vectors that a run's queries are for; its own are encoded, unless that is done already."""
+    if run.frozen_vectors is None:
+        return run.vectors
+    return prepare_vectors(workspace, run.config.encoder, progress, run=run.folder)
 
 
 def evaluate_baseline(

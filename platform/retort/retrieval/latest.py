@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from retort.config import ExperimentConfig, experiment_from, parse_overrides, with_overrides
 from retort.errors import WorkspaceError
 from retort.retrieval.evaluate import OUT_OF_DOMAIN
-from retort.retrieval.students import find_run
+from retort.retrieval.students import FROZEN_VECTORS, find_run
 from retort.storage import Folder, Record, Workspace
 
 __all__ = ["latest_evaluation", "latest_experiment"]
@@ -18,7 +18,8 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
         workspace: Where it is.
         name: A run, or a baseline as ``baseline:last``.
         split: What it was evaluated on.
-        like: What a baseline must be comparable with: an evaluation of the same vectors, and as deep.
+        like: What a baseline must be comparable with: an evaluation of the same vectors, and as deep. For a run that trained
+            its passage encoder, which has vectors of its own, those that it was trained against are meant.
 
     Raises:
         WorkspaceError: If there is none; the message says how to get one.
@@ -28,12 +29,13 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
     else:
         parent = f"{find_run(workspace, name).name}/evaluations"
     found = []
+    vectors = None if like is None else like.inputs.get(FROZEN_VECTORS, like.inputs["vectors"])
     for folder in workspace.stages(parent):
         record = folder.require("it is listed")
         comparable = (
             like is None
             or not name.startswith("baseline:")
-            or (record.inputs["vectors"] == like.inputs["vectors"] and record.config["top_k"] == like.config["top_k"])
+            or (record.inputs["vectors"] == vectors and record.config["top_k"] == like.config["top_k"])
         )
         if record.config["split"] == split and comparable and OUT_OF_DOMAIN not in record.config:
             found.append((record.created, folder.name))

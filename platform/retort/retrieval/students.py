@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from retort.config import ExperimentConfig, experiment_from
 from retort.errors import WorkspaceError
+from retort.shards.vectors import vectors_stage
 from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, load_student
 from retort.sparse.tokens import Tokenizer
 from retort.storage import Folder, Workspace
 
-__all__ = ["Run", "find_run", "list_runs", "open_run"]
+__all__ = ["FROZEN_VECTORS", "Run", "find_run", "list_runs", "open_run"]
+
+# Among the inputs of an evaluation: what a run was trained against, where it has vectors of its own.
+FROZEN_VECTORS = "frozen_vectors"
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,11 @@ class Run:
         folder: ``runs/<name>``.
         name: Readable, ending in the fingerprint's beginning.
         config: Its experiment.
-        vectors: Folder of the passages' vectors that it was trained against.
+        vectors: Folder of the passages' vectors that its queries are for: those that it was trained against, or, where it
+            trained the passage encoder, its own, which ``evaluate.prepare_run_vectors`` encodes.
         student: Ready to encode.
         tokenizer: The checkpoint's.
+        frozen_vectors: Those that it was trained against, where ``vectors`` are its own.
     """
 
     folder: Folder
@@ -30,6 +36,7 @@ class Run:
     vectors: Folder
     student: QueryEncoder
     tokenizer: Tokenizer
+    frozen_vectors: Folder | None = None
 
 
 def list_runs(workspace: Workspace) -> list[str]:
@@ -59,4 +66,8 @@ def open_run(workspace: Workspace, name: str) -> Run:
     config = experiment_from(folder.read_json("experiment.json"), source=folder.path("experiment.json"))
     student, tokenizer = load_student(folder.local_tree(CHECKPOINT_FOLDER))
     vectors = workspace.folder(folder.read_json("inputs.json")["vectors"])
-    return Run(folder, folder.name.removeprefix("runs/"), config, vectors, student, tokenizer)
+    name = folder.name.removeprefix("runs/")
+    if config.trains_passages:
+        own = vectors_stage(workspace, config.encoder, run=folder).folder
+        return Run(folder, name, config, own, student, tokenizer, frozen_vectors=vectors)
+    return Run(folder, name, config, vectors, student, tokenizer)

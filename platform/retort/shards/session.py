@@ -11,7 +11,15 @@ from typing import Any, cast
 from retort.errors import InputError
 from retort.identity import canonical_json
 
-__all__ = ["cluster_cpus", "cluster_gpus", "ensure_ray", "map_units", "on_cluster", "quiet_ray_data"]
+__all__ = [
+    "cluster_cpus",
+    "cluster_gpus",
+    "ensure_ray",
+    "holds_processors",
+    "map_units",
+    "on_cluster",
+    "quiet_ray_data",
+]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -83,6 +91,13 @@ def _smallest_machine() -> int:
     return max(1, int(min((cpus for cpus in nodes if cpus >= 1), default=1)))
 
 
+def holds_processors() -> bool:
+    """Whether this process is an actor of a cluster, such as a sweep's trial: Ray Data would wait for what it holds."""
+    import ray
+
+    return ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
+
+
 @contextlib.contextmanager
 def quiet_ray_data() -> Iterator[None]:
     """Ray Data without its own progress, and with a worker's own errors, for as long as the block runs."""
@@ -130,6 +145,8 @@ def map_units(
 ) -> None:
     """Run one object's call per unit on Ray Data and hand over the results as they come, in no fixed order.
 
+    In an actor, one after the other in its own process: trials may hold every processor, and Ray Data would wait for ever.
+
     Args:
         units: Plain rows, one per call.
         work: A class whose instances map a unit to a result row; a process makes one and keeps it.
@@ -143,6 +160,11 @@ def map_units(
         Whatever a call raised, unwrapped from Ray's task error.
     """
     if not units:
+        return
+    if holds_processors():
+        own = work(**arguments)
+        for unit in units:
+            on_result(own(unit))
         return
     ensure_ray()
     import ray.data

@@ -23,9 +23,10 @@ from retort.corpora.collection import passage_parts
 from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.progress import Progress
-from retort.shards.session import cluster_gpus, ensure_ray, map_units
+from retort.shards.session import cluster_gpus, ensure_ray, holds_processors, map_units
+from retort.shards.texts import passage_input_ids, passage_text
 from retort.sparse.bm25 import bm25_impacts, term_counts
-from retort.sparse.models import model_digest, model_directory
+from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER, model_digest, model_directory
 from retort.sparse.search import tie_order
 from retort.sparse.tokens import Tokenizer, build_word_tokenizer
 from retort.sparse.vectors import Int64, SparseVectors
@@ -41,7 +42,9 @@ TOKENIZED_AT_A_TIME = 512  # passages; the tokeniser's own records of a text are
 VOCABULARY_PASSAGES = 200_000  # of the collection's beginning, from which the vocabulary of model tiny is counted
 
 
-def vectors_stage(workspace: Workspace, encoder: EncoderConfig, *, tokenizer: Path | None = None) -> Stage:
+def vectors_stage(
+    workspace: Workspace, encoder: EncoderConfig, *, tokenizer: Path | None = None, run: Folder | None = None
+) -> Stage:
     """Folder and identity of the collection's vectors; what only concerns the student is no part of it.
 
     Args:
@@ -49,10 +52,17 @@ def vectors_stage(workspace: Workspace, encoder: EncoderConfig, *, tokenizer: Pa
         encoder: The frozen passage encoder.
         tokenizer: Of a student from another workspace. Model ``tiny`` counts its vocabulary on the collection, and a
             student that knows another one reads nothing here; models with a vocabulary of their own don't need it.
+        run: A finished run that trained the passage encoder: its checkpoint encodes, and the vectors are the run's own.
     """
     passages = workspace.folder("passages").require("import a corpus first: retort import --help")
     config: dict[str, object] = {"family": encoder.family, "passage_tokens": encoder.passage_tokens}
     inputs = {"passages": passages.fingerprint}
+    if run is not None:
+        inputs["run"] = run.require("the run is not finished").fingerprint
+        if encoder.passage_precision != "fp32":
+            config["passage_precision"] = encoder.passage_precision
+        label = f"vectors/{run.name.removeprefix('runs/')}"
+        return workspace.stage(STAGE, VERSION, label=label, config=config, inputs=inputs)
     if encoder.model == "tiny":
         config["vocabulary_size"] = encoder.vocabulary_size
         if tokenizer is not None:
@@ -77,24 +87,34 @@ def vectors_stage(workspace: Workspace, encoder: EncoderConfig, *, tokenizer: Pa
 
 
 def prepare_vectors(
-    workspace: Workspace, encoder: EncoderConfig, progress: Progress, *, tokenizer: Path | None = None
+    workspace: Workspace,
+    encoder: EncoderConfig,
+    progress: Progress,
+    *,
+    tokenizer: Path | None = None,
+    run: Folder | None = None,
 ) -> Folder:
-    """Encode the collection, unless that is done already; returns the stage's folder. See ``vectors_stage``."""
-    stage = vectors_stage(workspace, encoder, tokenizer=tokenizer)
+    """Encode the collection, with a run's own passage encoder where one is given, unless that is done already.
+
+    Returns:
+        The stage's folder. See ``vectors_stage``.
+    """
+    stage = vectors_stage(workspace, encoder, tokenizer=tokenizer, run=run)
     folder = stage.folder
     with stage.writing() as writer:
         if writer.finished is not None:
             progress(STAGE, 1, 1, f"{folder.name} is there already")
             return folder
-        _write_tokenizer(workspace, encoder, folder, writer, tokenizer)
+        _write_tokenizer(workspace, encoder, folder, writer, tokenizer=tokenizer, run=run)
         units = list(_units(workspace, PART_PASSAGES[encoder.family]))
         rows: dict[int, dict[str, Any]] = {}
 
         def finished(row: dict[str, Any]) -> None:
             rows[int(row["part"])] = row
-            progress(STAGE, len(rows), len(units) * passes, f"encoding passages with {encoder.family} {encoder.model}")
+            progress(STAGE, len(rows), len(units) * passes, f"encoding passages with {encoder.family} {model}")
 
         passes = 2 if encoder.family == "lexical" else 1
+        model = encoder.model if run is None else f"of {run.name}"
         arguments: dict[str, Any] = {
             "url": workspace.url,
             "folder": folder.name,
@@ -106,6 +126,9 @@ def prepare_vectors(
         if encoder.family == "lexical":
             map_units(units, _CountTerms, arguments, on_result=finished)
         else:
+            arguments["run"] = None if run is None else (run.workspace.url, run.name)
+            # One process per processor; in a trial, which holds several, as many threads as the trial has.
+            arguments["threads"] = None if holds_processors() else 1
             map_units(units, _EncodeSplade, arguments, gpu=True, on_result=finished)
         frequency = _document_frequency(folder, len(units), rows[0]["vocabulary"])
         total_length = sum(int(row["length"]) for row in rows.values())
@@ -156,9 +179,18 @@ def _units(workspace: Workspace, size: int) -> Iterator[dict[str, Any]]:
 
 
 def _write_tokenizer(
-    workspace: Workspace, encoder: EncoderConfig, folder: Folder, writer: StageWriter, tokenizer: Path | None
+    workspace: Workspace,
+    encoder: EncoderConfig,
+    folder: Folder,
+    writer: StageWriter,
+    *,
+    tokenizer: Path | None,
+    run: Folder | None,
 ) -> None:
-    directory = tokenizer if encoder.model == "tiny" else model_directory(encoder)
+    if run is not None:
+        directory: Path | None = run.local_tree(PASSAGE_CHECKPOINT_FOLDER)
+    else:
+        directory = tokenizer if encoder.model == "tiny" else model_directory(encoder)
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary)
         if directory is None:
@@ -199,7 +231,7 @@ class _PartWork:
         table = table.slice(int(unit["offset"]), int(unit["rows"]))
         titles, bodies = table["title"].to_pylist(), table["text"].to_pylist()
         hashes = [hashlib.blake2b(" ".join(text.lower().split()).encode(), digest_size=8).digest() for text in bodies]
-        joined = [f"{title}. {text}" if title else text for title, text in zip(titles, bodies, strict=True)]
+        joined = [passage_text(title, text) for title, text in zip(titles, bodies, strict=True)]
         return joined, np.frombuffer(b"".join(hashes), dtype=np.int64)
 
     def write(self, part: int, vectors: SparseVectors, hashes: np.ndarray, values: str) -> list[FileEntry]:
@@ -261,15 +293,23 @@ class _WeighTerms(_PartWork):
 
 
 class _EncodeSplade(_PartWork):
-    def __init__(self, url: str, folder: str, encoder: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str, folder: str, encoder: dict[str, Any], run: tuple[str, str] | None, threads: int | None
+    ) -> None:
         super().__init__(url, folder, encoder)
         import torch
 
-        from retort.sparse.encoder import initial_student
+        from retort.sparse.encoder import initial_student, load_student
 
-        torch.set_num_threads(1)  # one process per processor
+        if threads is not None:
+            torch.set_num_threads(threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = initial_student(self.encoder, self.tokenizer).eval().to(device)
+        if run is None:
+            model = initial_student(self.encoder, self.tokenizer)
+        else:
+            place, name = run  # perhaps of another workspace than the collection
+            model, _ = load_student(Workspace(place).folder(name).local_tree(PASSAGE_CHECKPOINT_FOLDER))
+        self.model = model.eval().to(device)
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
         from retort.sparse.encoder import encode_ids
@@ -277,10 +317,7 @@ class _EncodeSplade(_PartWork):
         part = int(unit["part"])
         if not self.folder.exists(_part_file(part, "values")):
             texts, hashes = self.texts(unit)
-            ids = [
-                self.tokenizer.context_ids(text, [], order="newest_first", max_tokens=self.encoder.passage_tokens)
-                for text in texts
-            ]
+            ids = [passage_input_ids(self.tokenizer, text, max_tokens=self.encoder.passage_tokens) for text in texts]
             vectors = encode_ids(self.model, ids, precision=self.encoder.passage_precision)
             self.write(part, vectors, hashes, "values")
         entries = len(_open(self.folder, part, "values"))

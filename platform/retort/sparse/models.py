@@ -13,7 +13,9 @@ from retort.config import EncoderConfig
 from retort.errors import ConfigError
 from retort.identity import file_digest
 
-__all__ = ["check_model", "longest_input", "model_digest", "model_directory"]
+__all__ = ["PASSAGE_CHECKPOINT_FOLDER", "check_model", "longest_input", "model_digest", "model_directory"]
+
+PASSAGE_CHECKPOINT_FOLDER = "passage_checkpoint"  # of a run that trained its passage encoder
 
 TEXT_FILES = ("*.json", "*.txt", "*.model")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")

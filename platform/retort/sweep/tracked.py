@@ -18,6 +18,7 @@ from retort.report.front import TrialPoint
 from retort.report.points import figure
 from retort.retrieval.students import find_run
 from retort.sparse.encoder import CHECKPOINT_FOLDER
+from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER
 from retort.storage import FileEntry, Folder, Workspace
 from retort.sweep.results import HTML, PNG, RESULT, Sweep, read_trials
 from retort.sweep.space import SearchSpace
@@ -71,6 +72,8 @@ def log_run(
     tracked.log_curves(_curves(folder))
     tracked.log_measures(measures)
     tracked.log_artifacts(folder.local_tree(CHECKPOINT_FOLDER), "model")
+    if folder.exists(f"{PASSAGE_CHECKPOINT_FOLDER}/config.json"):
+        tracked.log_artifacts(folder.local_tree(PASSAGE_CHECKPOINT_FOLDER), "passage_model")
     return tracked
 
 
