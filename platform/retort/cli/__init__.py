@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import conversations, corpora, experiments, fetching, imports, reports, teachers
+from retort.cli import conversations, corpora, experiments, fetching, imports, reports, searching, teachers
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,7 @@ app.add_typer(teachers.rankings, name="rankings")
 app.add_typer(corpora.show, name="show")
 fetching.register(app)
 experiments.register(app)
+searching.register(app)
 reports.register(app)
 
 

@@ -17,7 +17,27 @@ from retort.storage import Workspace
 if TYPE_CHECKING:
     from retort.sparse.tokens import Tokenizer
 
-__all__ = ["describe_turn"]
+__all__ = ["describe_turn", "find_turn"]
+
+
+def find_turn(workspace: Workspace, query_id: str, *, split: str | None) -> tuple[str, Turn]:
+    """A turn, and the split that it is in.
+
+    Args:
+        workspace: Where to look.
+        query_id: The turn.
+        split: Where it is; None: every split is looked through.
+
+    Raises:
+        InputError: If there is no such turn, or several splits have one.
+    """
+    searched = [split] if split is not None else splits(workspace)
+    found = [(name, turn) for name in searched for turn in read_turns(workspace, name) if turn.query_id == query_id]
+    if len(found) != 1:
+        where = ", ".join(name for name, _ in found) or ", ".join(searched)
+        problem = f"is in {where}; choose one with --split" if found else f"is in none of {where}"
+        raise InputError(f"the turn {query_id!r} {problem}")
+    return found[0]
 
 
 def describe_turn(
@@ -42,13 +62,7 @@ def describe_turn(
     Raises:
         InputError: If there is no such turn, or several splits have one.
     """
-    searched = [split] if split is not None else splits(workspace)
-    found = [(name, turn) for name in searched for turn in read_turns(workspace, name) if turn.query_id == query_id]
-    if len(found) != 1:
-        where = ", ".join(name for name, _ in found) or ", ".join(searched)
-        problem = f"is in {where}; choose one with --split" if found else f"is in none of {where}"
-        raise InputError(f"the turn {query_id!r} {problem}")
-    ((name, turn),) = found
+    name, turn = find_turn(workspace, query_id, split=split)
     judged = read_judgements(workspace, name).get(query_id, {})
     doc_ids = sorted(judged, key=lambda doc_id: -judged[doc_id])
     known = _known(workspace, doc_ids)

@@ -84,6 +84,16 @@ class Tokenizer:
             result.append(ids if max_tokens is None else ids[:max_tokens])
         return result
 
+    def spans(self, text: str) -> list[tuple[int, int, int]]:
+        """Each word piece of a text that is no special token: its id, and where it begins and ends in the text."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        special = set(self.special_ids.tolist())
+        return [
+            (int(index), int(begin), int(end))
+            for index, (begin, end) in zip(encoding.ids, encoding.offsets, strict=True)
+            if index not in special
+        ]
+
     def without_special(self, ids: Int32) -> Int32:
         """The word pieces that are no special tokens."""
         return ids[~np.isin(ids, self.special_ids)]
