@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 import yaml
 
+from retort.corpora.turns import read_turns
 from retort.distill.trainer import distil
-from retort.retrieval.evaluate import evaluate_run
+from retort.retrieval.evaluate import context_input_ids, evaluate_run
+from retort.retrieval.students import open_run
+from retort.sparse.encoder import encode_ids
 from retort.storage import Workspace
 from retort.sweep.space import load_space
 from retort.tracking import MlflowTracker, default_tracking_uri
@@ -105,7 +109,62 @@ def test_mlflow_has_all_of_it(swept):
         steps = [metric.step for metric in client.get_metric_history(child.run_id, "train/loss")]
         assert sorted(steps) == list(range(11))
         assert {f.path for f in client.list_artifacts(child.run_id)} >= {"config.yaml", "model"}
-        assert "model/model.safetensors" in {f.path for f in client.list_artifacts(child.run_id, "model")}
+        model = {f.path for f in client.list_artifacts(child.run_id, "model")}
+        assert {"model/model.safetensors", "model/MLmodel", "model/experiment.json"} <= model
+        assert child.tags["retort.corpus"] == "workspace: train" and child.tags["retort.objective"].startswith("kld")
+        inputs = client.get_run(child.run_id).inputs.dataset_inputs
+        used = {one.dataset.name: one.tags[0].value for one in inputs}
+        assert used == {
+            "turns/train": "training",
+            "rewrites/synthetic/train": "training",
+            "passages": "collection",
+            "turns/dev": "evaluation",
+        }
+        digests = {one.dataset.name: one.dataset.digest for one in inputs}
+        fingerprint = Workspace(path).folder("passages").require("it was imported").fingerprint
+        assert fingerprint.startswith(digests["passages"])
+
+
+def test_a_champion_is_registered_and_predicts_what_was_evaluated(swept, retort, tmp_path, monkeypatch):
+    path, done = tmp_path / "workspace", swept[1].json()
+    shutil.copytree(swept[0], path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", default_tracking_uri(Workspace(swept[0])))  # where it was logged
+    told = retort("front", "smoke", "-w", path, "--register", "assistant", "--json")
+    assert told.code == 0, told.err
+    registered = told.json()["registered"]
+    best = max(point["validation"]["R@100"] for point in done["front"])
+    within = [point for point in done["front"] if point["validation"]["R@100"] >= 0.98 * best]
+    champion = min(within, key=lambda point: point["validation"]["FLOPS"])
+    assert registered == {"name": "assistant", "version": "1", "run": champion["run"]}
+    again = retort("front", "smoke", "-w", path, "--register", "assistant", "--point", 1)
+    assert again.code == 0 and "alias champion: point 1" in again.out
+    assert retort("front", "smoke", "-w", path, "--register", "assistant").code == 0  # moves back
+
+    import mlflow
+
+    mlflow.set_tracking_uri(default_tracking_uri(Workspace(swept[0])))
+    model = mlflow.pyfunc.load_model("models:/assistant@champion")
+    turns = read_turns(Workspace(path), "dev")[:4]
+    histories = [[message.text for message in turn.history] for turn in turns]
+    frame = pd.DataFrame({"question": [turn.question for turn in turns], "history": histories})
+    terms = list(model.predict(frame)["terms"])
+    run = open_run(Workspace(path), champion["run"])
+    expected = encode_ids(run.student, context_input_ids(turns, run.config, run.tokenizer))
+    for row, found in enumerate(terms):
+        indices, values = expected.row(row)
+        assert found == {
+            run.tokenizer.token(int(i)): pytest.approx(float(v)) for i, v in zip(indices, values, strict=True)
+        }
+
+
+def test_what_can_not_be_registered_is_told_of(swept, retort, monkeypatch, tmp_path):
+    path = swept[0]
+    assert retort("front", "smoke", "-w", path, "--point", 1).code == 2
+    beyond = retort("front", "smoke", "-w", path, "--register", "assistant", "--point", 9)
+    assert beyond.code == 2 and "the front has" in beyond.err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    elsewhere = retort("front", "smoke", "-w", path, "--register", "assistant")
+    assert elsewhere.code == 2 and "was logged at" in elsewhere.err
 
 
 def test_a_sweep_that_is_there_is_not_run_again(swept, smoke_space, retort, listing):

@@ -1,8 +1,13 @@
 """What every tracker keeps, in memory and in MLflow alike."""
 
+import json
+import subprocess
+
 import pytest
 
 from retort.errors import InputError
+from retort.tracking import TrackedInput
+from retort.tracking.source import source_commit
 
 
 def test_what_was_logged_is_found(tracker):
@@ -90,3 +95,56 @@ def test_a_name_that_cannot_be_kept_is_refused(tracker):
 
     with pytest.raises(ValueError, match="characters"):
         run.log_measures({"": 1.0})
+
+
+def test_a_model_is_registered_once_and_the_alias_moves(tracker, tmp_path, request):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "weights").write_bytes(b"1")
+    first, second, bare = (tracker.start(name) for name in ("first", "second", "bare"))
+    for run in (first, second):
+        run.log_model(tmp_path / "checkpoint", "a.loader")
+    name = f"model of {request.node.name}"
+
+    def registered(run):
+        return tracker.register(run.run_id, name, alias="champion", description="why")
+
+    assert [registered(run) for run in (first, second, first)] == ["1", "2", "1"]
+    with pytest.raises(InputError, match="logged no model"):
+        registered(bare)
+
+
+def test_what_a_run_was_made_from_is_kept_once(mlflow_tracker):
+    run = mlflow_tracker.start("run")
+    one = TrackedInput("turns/train", "ab" * 32, "/w", "training", {"turns": 543})
+    run.log_inputs([one])
+    run.log_inputs([one])
+    (found,) = mlflow_tracker.client.get_run(run.run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("turns/train", "ab" * 18)
+    assert json.loads(found.dataset.profile) == {"turns": 543}
+    assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
+
+
+def test_a_run_says_which_commit_made_it(mlflow_tracker, tmp_path):
+    commit = mlflow_tracker.client.get_run(mlflow_tracker.start("run").run_id).data.tags.get("mlflow.source.git.commit")
+    assert commit == source_commit()
+    package = tmp_path / "installed"
+    package.mkdir()
+    (package / "errors.py").write_text("")
+    source_commit.cache_clear()
+    assert source_commit(package) is None  # no checkout
+
+    def git(*words):
+        subprocess.run(["git", "-C", package, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    git("init", "-q")
+    source_commit.cache_clear()
+    assert source_commit(package) is None  # somebody else's: the package is not in it
+    git("add", "errors.py")
+    git("commit", "-qm", "one")
+    source_commit.cache_clear()
+    clean = source_commit(package)
+    assert clean is not None and len(clean) == 40
+    (package / "errors.py").write_text("# changed")
+    source_commit.cache_clear()
+    assert source_commit(package) == f"{clean}-dirty"
+    source_commit.cache_clear()

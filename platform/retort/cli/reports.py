@@ -10,6 +10,7 @@ import typer
 from retort.cli.shared import (
     JsonOption,
     WorkspaceOption,
+    open_tracker,
     open_workspace,
     print_json,
     program,
@@ -46,15 +47,49 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
 def front(
     sweep: Annotated[str, typer.Argument(help="The sweep's folder below sweeps/, or its beginning.")],
     workspace: WorkspaceOption,
+    register_as: Annotated[
+        str | None,
+        typer.Option("--register", metavar="NAME", help="Register its champion as a model of this name in MLflow."),
+    ] = None,
+    point: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Registered is this point of the front; by default the cheapest with at most 2 % less than the best.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a sweep's Pareto front.
+    """Print a sweep's Pareto front; register one of its students.
 
     Example: retort front pareto --workspace w --json
+
+    Example: retort front pareto --workspace w --register assistant
     """
     from retort.sweep.results import find_sweep
 
-    tell_sweep(find_sweep(open_workspace(workspace), sweep), workspace, as_json)
+    if point is not None and register_as is None:
+        raise InputError("--point says which student is registered: add --register NAME")
+    done = find_sweep(open_workspace(workspace), sweep)
+    if register_as is None:
+        tell_sweep(done, workspace, as_json)
+        return
+    from retort.report.points import front_rows
+    from retort.sweep.tracked import register as register_student
+
+    numbered = front_rows(done.points)
+    if point is not None and point > len(numbered):
+        raise InputError(f"--point {point}: the front has {len(numbered)} points")
+    chosen = done.champion() if point is None else numbered[point - 1]
+    version = register_student(open_tracker(done.folder.workspace), done, chosen, register_as)
+    if as_json:
+        print_json({**done.to_json(), "registered": {"name": register_as, "version": version, "run": chosen.run}})
+        return
+    tell_sweep(done, workspace, as_json)
+    say(
+        f"registered: {register_as} version {version}, alias champion: point {1 + numbered.index(chosen)}, {chosen.run}"
+    )
+    say(f'    mlflow.pyfunc.load_model("models:/{register_as}@champion")')
 
 
 def compare(

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 RESULT = "front.json"
+CHAMPION_LOSS = 0.02  # relative, of the best trial's: what the literature gives for sparsity
 PNG, HTML = "front.png", "front.html"
 Objectives = Mapping[str, Literal["max", "min"]]
 
@@ -60,6 +61,27 @@ class Sweep:
     def front(self) -> list[TrialPoint]:
         """The trials that no other dominates."""
         return [point for point in self.points if point.on_front]
+
+    def champion(self) -> TrialPoint:
+        """The point of the front that a sweep's first question asks for, on the validation turns.
+
+        With one objective to be maximised and one to be minimised: the least of the latter at no more than 2 % (relative)
+        less of the former than the best trial has. With two of a kind: the best of the first.
+
+        Raises:
+            WorkspaceError: If no trial finished.
+        """
+        if not self.front:
+            raise WorkspaceError(f"{self.folder.name}: no trial finished, so that there is no champion")
+        up = [name for name, way in self.objectives.items() if way == "max"]
+        down = [name for name, way in self.objectives.items() if way == "min"]
+        if len(up) != 1:
+            first, way = next(iter(self.objectives.items()))
+            sign = 1 if way == "max" else -1
+            return max(self.front, key=lambda point: sign * point.validation[first])
+        least = (1 - CHAMPION_LOSS) * max(point.validation[up[0]] for point in self.front)
+        within = [point for point in self.front if point.validation[up[0]] >= least]
+        return min(within, key=lambda point: point.validation[down[0]])
 
     @property
     def failed(self) -> list[TrialPoint]:

@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
-from retort.errors import RunError
+from retort.errors import InputError, RunError
 from retort.report.front import TrialPoint
 from retort.report.points import figure
 from retort.retrieval.students import find_run
@@ -23,11 +23,14 @@ from retort.storage import FileEntry, Folder, Workspace
 from retort.sweep.results import HTML, PNG, RESULT, Sweep, read_trials
 from retort.sweep.space import SearchSpace
 from retort.sweep.tuner import Listener
-from retort.tracking import TrackedRun, Tracker
+from retort.tracking import TrackedInput, TrackedRun, Tracker
+from retort.tracking.interface import MODEL
 
-__all__ = ["TrackedSweep", "log_missing", "log_run"]
+__all__ = ["TrackedSweep", "log_missing", "log_run", "register"]
 
 TRACKED = "tracking.json"
+CHAMPION = "champion"  # the registered model's alias
+SERVED = "retort.retrieval.served"  # by name: importing it would load torch and the model's libraries into the driver
 
 
 @contextmanager
@@ -66,15 +69,47 @@ def log_run(
         "retort.teacher": "+".join(experiment["teacher"]["names"]),
         "retort.encoder": f"{experiment['encoder']['family']} {experiment['encoder']['model']}",
         "retort.seed": str(experiment["training"]["seed"]),
+        "retort.corpus": f"{PurePath(workspace.root).name}: {experiment['corpus']['train']}",
+        "retort.objective": _objective(experiment),
     }
     tracked = tracker.start(run, parent=parent, tags={**described, **(tags or {})})
     tracked.log_config(experiment)
     tracked.log_curves(_curves(folder))
     tracked.log_measures(measures)
-    tracked.log_artifacts(folder.local_tree(CHECKPOINT_FOLDER), "model")
+    tracked.log_inputs(_inputs(workspace, folder, experiment))
+    tracked.log_model(folder.local_tree(CHECKPOINT_FOLDER), SERVED)
+    tracked.log_artifact(folder.local("experiment.json"), MODEL)
     if folder.exists(f"{PASSAGE_CHECKPOINT_FOLDER}/config.json"):
         tracked.log_artifacts(folder.local_tree(PASSAGE_CHECKPOINT_FOLDER), "passage_model")
     return tracked
+
+
+def _objective(experiment: Mapping[str, Any]) -> str:
+    """What is minimised, in a few words."""
+    objective, regularization = experiment["objective"], experiment["regularization"]
+    parts = [] if objective["divergence"] == "none" else [objective["divergence"]]
+    for name in ("contrastive", "margin_mse", "representation"):
+        if weight := objective[f"{name}_weight"]:
+            parts.append(f"{weight:g} {name}")
+    if regularization["query"] != "none" and regularization["query_weight"]:
+        parts.append(f"{regularization['query_weight']:g} {regularization['query']}")
+    return " + ".join(parts)
+
+
+def _inputs(workspace: Workspace, folder: Folder, experiment: Mapping[str, Any]) -> list[TrackedInput]:
+    """The turns, rewrites and passages that a run was made from, as they are now in its workspace."""
+    train = experiment["corpus"]["train"]
+    names = {f"turns/{train}": "training", "passages": "collection"}
+    names |= {f"rewrites/{teacher}/{train}": "training" for teacher in experiment["teacher"]["names"]}
+    if split := experiment["corpus"]["evaluate"]:
+        names[f"turns/{split}"] = "evaluation"
+    found = []
+    for name, context in names.items():
+        record = workspace.folder(name).record()
+        if record is not None:  # rankings may have come without rewrites, and a split may not be imported yet
+            counts = {key: value for key, value in record.counts.items() if isinstance(value, int)}
+            found.append(TrackedInput(name, record.fingerprint, workspace.url, context, counts))
+    return found
 
 
 def _curves(folder: Folder) -> dict[str, list[tuple[int, float]]]:
@@ -188,6 +223,44 @@ class TrackedSweep(Listener):
         with _tracker_errors(self.tracker):
             for future in pending:
                 future.result()
+
+
+def register(tracker: Tracker, sweep: Sweep, point: TrialPoint, name: str) -> str:
+    """Register a trial's student as the champion of its sweep.
+
+    Args:
+        tracker: Where the sweep was logged.
+        sweep: One that has ended.
+        point: A finished trial of it.
+        name: Of the registered model.
+
+    Returns:
+        The version.
+
+    Raises:
+        InputError: If the sweep was logged elsewhere, or the trial is not there.
+    """
+    with _tracker_errors(tracker):
+        place = sweep.folder.read_json(TRACKED) if sweep.folder.exists(TRACKED) else {"uri": "nowhere"}
+        if place["uri"] != tracker.uri:
+            raise InputError(
+                f"{sweep.folder.name} was logged at {place['uri']}, not at {tracker.uri}: set MLFLOW_TRACKING_URI to where "
+                "it was logged"
+            )
+        logged = tracker.find(parent=place["run_id"], tags={"retort.trial": point.trial, "retort.kind": "trial"})
+        if not logged:
+            raise InputError(
+                f"MLflow at {tracker.uri} does not hold trial {point.trial} of {sweep.folder.name} any more"
+            )
+        figures = ", ".join(f"{measure} {figure(measure, point.validation[measure])}" for measure in sweep.objectives)
+        described = (
+            f"Trial {point.trial} of {sweep.folder.name.removeprefix('sweeps/')}: {figures} on the validation turns."
+        )
+        version = tracker.register(logged[-1].run_id, name, alias=CHAMPION, description=described)
+        child = tracker.resume(logged[-1].run_id)
+        child.set_tags({"retort.registered": f"{name} {version}"})
+        child.end("FINISHED")
+    return version
 
 
 def _note(sweep: Sweep) -> str:

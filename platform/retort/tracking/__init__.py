@@ -8,7 +8,7 @@ Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing 
 - ``memory``: keeps everything in dictionaries.
 """
 
-from retort.tracking.interface import EndStatus, FoundRun, TrackedRun, Tracker
+from retort.tracking.interface import EndStatus, FoundRun, TrackedInput, TrackedRun, Tracker
 from retort.tracking.memory import MemoryRun, MemoryTracker
 from retort.tracking.mlflow_tracker import MlflowTracker, default_artifact_root, default_tracking_uri
 from retort.tracking.names import flat_params, measure_name, metric_name
@@ -19,6 +19,7 @@ __all__ = [
     "MemoryRun",
     "MemoryTracker",
     "MlflowTracker",
+    "TrackedInput",
     "TrackedRun",
     "Tracker",
     "default_artifact_root",

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
-__all__ = ["CHANGED", "NO_TAGS", "EndStatus", "FoundRun", "TrackedRun", "Tracker"]
+__all__ = ["CHANGED", "MODEL", "NO_TAGS", "EndStatus", "FoundRun", "TrackedInput", "TrackedRun", "Tracker"]
 
 EndStatus = Literal["FINISHED", "FAILED", "KILLED"]
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 CHANGED: Final = "retort.changed."
+MODEL: Final = "model"  # the folder of a run's artifacts that holds its student
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,25 @@ class FoundRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedInput:
+    """Data that a run was made from.
+
+    Attributes:
+        name: What it is called in its workspace, such as ``turns/train``.
+        digest: Beginning of its fingerprint.
+        source: Where it is.
+        context: What it was for: ``training``, ``collection``, ``evaluation``.
+        counts: How much of it there is.
+    """
+
+    name: str
+    digest: str
+    source: str
+    context: str
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class TrackedRun(Protocol):
@@ -69,6 +89,17 @@ class TrackedRun(Protocol):
     def log_artifacts(self, path: str | Path, folder: str | None = None) -> None:
         """Copy a local directory's content to the run, below ``folder`` where one is given."""
 
+    def log_inputs(self, inputs: Sequence[TrackedInput]) -> None:
+        """Log what the run was made from; what is there already stays once."""
+
+    def log_model(self, path: str | Path, loader_module: str) -> None:
+        """Log a student's checkpoint as a model, below ``model``.
+
+        Args:
+            path: A local directory.
+            loader_module: Its ``_load_pyfunc`` makes of the directory what predicts terms from questions and histories.
+        """
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; an earlier value is replaced."""
 
@@ -98,6 +129,18 @@ class Tracker(Protocol):
 
     def find(self, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> list[FoundRun]:
         """Runs of the experiment with these tags, below ``parent`` where one is given; the earliest first."""
+
+    def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
+        """Register a run's model as the next version of ``name``, which the alias names from now on.
+
+        A run whose model is a version already is not registered twice: the alias moves to that version.
+
+        Returns:
+            The version.
+
+        Raises:
+            InputError: If the run logged no model.
+        """
 
     def reconcile(self, parent_run_id: str, status: EndStatus = "KILLED") -> list[str]:
         """End the children that a killed process left RUNNING; returns their run_ids."""

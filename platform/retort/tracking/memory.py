@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retort.errors import InputError
-from retort.tracking.interface import CHANGED, NO_TAGS, EndStatus, FoundRun
+from retort.tracking.interface import CHANGED, MODEL, NO_TAGS, EndStatus, FoundRun, TrackedInput
 from retort.tracking.names import flat_params, measure_name, metric_name
 
 __all__ = ["MemoryRun", "MemoryTracker"]
@@ -27,6 +27,8 @@ class MemoryRun:
         tags: Tags.
         note: The description.
         params: Flattened parameters, by configuration key.
+        inputs: What it was made from, in the order of logging.
+        loader_module: Of its model, where it logged one.
     """
 
     run_id: str
@@ -39,6 +41,8 @@ class MemoryRun:
     tags: dict[str, str] = field(default_factory=dict)
     note: str = ""
     params: dict[str, str] = field(default_factory=dict)
+    inputs: list[TrackedInput] = field(default_factory=list)
+    loader_module: str | None = None
 
     @property
     def measures(self) -> dict[str, float]:
@@ -76,6 +80,15 @@ class MemoryRun:
             inside = file.relative_to(path).as_posix()
             self.artifacts["/".join(part for part in (folder, inside) if part)] = file.read_bytes()
 
+    def log_inputs(self, inputs: Sequence[TrackedInput]) -> None:
+        """Keep what the run was made from."""
+        self.inputs += [one for one in inputs if one not in self.inputs]
+
+    def log_model(self, path: str | Path, loader_module: str) -> None:
+        """Keep a checkpoint's files, and what would load them."""
+        self.log_artifacts(path, MODEL)
+        self.loader_module = loader_module
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Keep the tags."""
         self.tags.update(tags)
@@ -97,6 +110,8 @@ class MemoryTracker:
     def __init__(self) -> None:
         self.runs: dict[str, MemoryRun] = {}
         self._numbers = itertools.count()
+        self.versions: dict[str, list[str]] = {}
+        self.aliases: dict[tuple[str, str], str] = {}
 
     def start(self, name: str, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> MemoryRun:
         """Start a run."""
@@ -119,6 +134,17 @@ class MemoryTracker:
             for run in self.runs.values()
             if (parent is None or run.parent == parent) and tags.items() <= run.tags.items()
         ]
+
+    def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
+        """Keep the run as a version of ``name``; versions count from 1."""
+        if run_id not in self.runs or self.runs[run_id].loader_module is None:
+            raise InputError(f"the run {run_id} logged no model that could be registered")
+        versions = self.versions.setdefault(name, [])
+        if run_id not in versions:
+            versions.append(run_id)
+        version = str(1 + versions.index(run_id))
+        self.aliases[name, alias] = version
+        return version
 
     def reconcile(self, parent_run_id: str, status: EndStatus = "KILLED") -> list[str]:
         """End the children that are RUNNING."""

@@ -7,9 +7,11 @@ sqlite takes one writer at a time: where many processes log, use a server.
 
 import contextlib
 import getpass
+import json
 import logging
 import os
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,8 +23,10 @@ import filelock
 import yaml
 
 from retort.errors import InputError, WorkspaceError
-from retort.tracking.interface import CHANGED, NO_TAGS, EndStatus, FoundRun
+from retort.tracking.interface import CHANGED, MODEL, NO_TAGS, EndStatus, FoundRun, TrackedInput
+from retort.tracking.mlflow_model import write_model_files
 from retort.tracking.names import MAX_TAG_CHARACTERS, flat_params, measure_name, metric_name, shortened
+from retort.tracking.source import source_commit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +36,7 @@ __all__ = ["MlflowRun", "MlflowTracker", "default_artifact_root", "default_track
 
 MAX_METRICS_PER_CALL: Final = 1000  # of mlflow.utils.validation
 MAX_PARAMS_PER_CALL: Final = 100
+MAX_DIGEST_CHARACTERS: Final = 36
 SERVER_TIMEOUT_SECONDS: Final = 10
 _PARENT: Final = "mlflow.parentRunId"
 _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
@@ -120,6 +125,8 @@ class MlflowTracker:
         own = {"mlflow.source.name": Path(sys.argv[0]).name or "retort", "mlflow.source.type": "LOCAL"}
         with contextlib.suppress(KeyError, OSError):  # a container's user may have no name: MLflow shows "unknown"
             own["mlflow.user"] = getpass.getuser()
+        if commit := source_commit():
+            own["mlflow.source.git.commit"] = commit
         if parent is not None:
             own[_PARENT] = parent
         every = {**own, **{key: shortened(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}}
@@ -153,6 +160,28 @@ class MlflowTracker:
             token = page.token
             if not token:
                 return found
+
+    def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
+        """Register a run's model; see :class:`retort.tracking.Tracker`."""
+        from mlflow.exceptions import MlflowException
+
+        if not any(file.path == f"{MODEL}/MLmodel" for file in self.client.list_artifacts(run_id, MODEL)):
+            raise InputError(f"the run {run_id} at {self.uri} logged no model that could be registered")
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise InputError(f"MLflow at {self.uri} takes no model called {name!r}: {error.message}") from error
+        # The filter's language has no escape for quotes, which a name may hold: a run's own versions are few.
+        known = [m for m in self.client.search_model_versions(f"run_id = '{run_id}'") if m.name == name]
+        if known:
+            version = str(known[0].version)
+        else:
+            source = f"{self.client.get_run(run_id).info.artifact_uri}/{MODEL}"
+            made = self.client.create_model_version(name, source, run_id, description=description)
+            version = str(made.version)
+        self.client.set_registered_model_alias(name, alias, version)
+        return version
 
     def reconcile(self, parent_run_id: str, status: EndStatus = "KILLED") -> list[str]:
         """End the children that a killed process left RUNNING; returns their run_ids."""
@@ -203,6 +232,32 @@ class MlflowRun:
     def log_artifacts(self, path: str | Path, folder: str | None = None) -> None:
         """Copy a directory's content to the run."""
         self.client.log_artifacts(self.run_id, str(path), folder)
+
+    def log_inputs(self, inputs: Sequence[TrackedInput]) -> None:
+        """Log what the run was made from, as MLflow's datasets."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        datasets = [
+            DatasetInput(
+                Dataset(
+                    name=one.name,
+                    digest=one.digest[:MAX_DIGEST_CHARACTERS],
+                    source_type="retort",
+                    source=json.dumps({"uri": one.source}),
+                    profile=json.dumps(dict(one.counts)),
+                ),
+                [InputTag("mlflow.data.context", one.context)],
+            )
+            for one in inputs
+        ]
+        self.client.log_inputs(self.run_id, datasets=datasets)
+
+    def log_model(self, path: str | Path, loader_module: str) -> None:
+        """Copy a checkpoint to the run, with what makes it a model of MLflow's."""
+        self.log_artifacts(path, MODEL)
+        with tempfile.TemporaryDirectory() as temporary:
+            write_model_files(Path(temporary), run_id=self.run_id, loader_module=loader_module)
+            self.log_artifacts(temporary, MODEL)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, cut at 5000 characters."""
