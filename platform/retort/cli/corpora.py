@@ -11,6 +11,7 @@ from retort.cli.shared import (
     WorkspaceOption,
     open_workspace,
     print_json,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,46 @@ def show_turn(
     from retort.terminal import table_console
 
     table_console().print(turn_view(described))
+
+
+@show.command("settings")
+def show_settings(
+    prefix: Annotated[str, typer.Argument(help="A section or a key, such as sampling; by default all of them.")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="The whole reference as Markdown.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every setting of an experiment: what it takes, its default, what it does.
+
+    Example: retort show settings regularization
+    """
+    from dataclasses import asdict
+
+    from retort.config import settings_markdown, settings_of
+    from retort.errors import InputError
+
+    if markdown:
+        say(settings_markdown().rstrip("\n"))
+        return
+    found = [one for one in settings_of() if one.key.startswith(prefix)]
+    if not found:
+        sections = dict.fromkeys(one.key.partition(".")[0] for one in settings_of())
+        raise InputError(f"no setting begins with {prefix!r}; there are {', '.join(sections)}")
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from retort.terminal import table_console
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("key", overflow="fold", style="bold")
+    table.add_column("default", overflow="fold")
+    table.add_column("takes, and what it does", overflow="fold", ratio=1)
+    for one in found:
+        takes = one.kind.replace("`", "")
+        table.add_row(one.key, one.default, f"{takes}: {one.meaning}" if one.meaning else takes)
+    table_console().print(table, markup=False)
 
 
 def _tokenizer(workspace: "Workspace", encoder: "EncoderConfig") -> "Tokenizer | None":

@@ -33,6 +33,7 @@ from retort.config.reading import (
     with_overrides,
     with_profiles,
 )
+from retort.config.reference import Setting, settings_markdown, settings_of
 from retort.config.rewriting import EndpointConfig, RewritingConfig
 from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig
 
@@ -52,6 +53,7 @@ __all__ = [
     "RewritingConfig",
     "SamplingConfig",
     "SearchSpaceConfig",
+    "Setting",
     "SyntheticConfig",
     "TeacherConfig",
     "TrainingConfig",
@@ -60,6 +62,8 @@ __all__ = [
     "load_experiment",
     "parse_overrides",
     "read_yaml",
+    "settings_markdown",
+    "settings_of",
     "validated",
     "with_overrides",
     "with_profiles",

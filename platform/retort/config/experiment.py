@@ -25,22 +25,22 @@ class HoldoutConfig(Settings):
     """A share of the training conversations, kept out of training and used to choose on."""
 
     share: float = Field(default=0.15, gt=0, lt=1, description="of the training conversations")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="another seed holds out other conversations")
 
 
 class SyntheticConfig(Settings):
     """Size of the generated corpus; 520 entities make about 4,000 passages."""
 
     conversations: PositiveInt = Field(default=240, description="training conversations, about 6 turns each")
-    dev_conversations: PositiveInt = 60
+    dev_conversations: PositiveInt = Field(default=60, description="conversations to choose and report on")
     entities: int = Field(default=520, ge=40, description="fewer would leave nothing to confuse an entity with")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of everything that is drawn")
 
 
 class CorpusConfig(Settings):
     """Which turns are trained on, chosen on and reported on: three different sets."""
 
-    train: Name = "train"
+    train: Name = Field(default="train", description="split that is trained on")
     validation: (
         Annotated[
             Annotated[HoldoutConfig, Tag("(settings)")] | Annotated[Name, Tag("(name)")], Discriminator(kind_of_value)
@@ -83,9 +83,13 @@ class ContextConfig(Settings):
 
 
 class EncoderConfig(Settings):
-    """The frozen passage encoder and the student that starts from it (design: two families)."""
+    """The frozen passage encoder and the student that starts from it."""
 
-    family: Literal["lexical", "splade"] = "lexical"
+    family: Literal["lexical", "splade"] = Field(
+        default="lexical",
+        description="lexical: BM25 impacts of word pieces against weights that the student gives to the context's own; splade: a "
+        "masked language model's expansions on both sides",
+    )
     model: str = Field(default="tiny", min_length=1, description="tiny, minilm, a hub id, or a local path")
     layers: PositiveInt | None = Field(default=None, description="use only the lowest layers of the body; null: all")
     query_tokens: int = Field(default=128, ge=4, le=8192, description="budget of the context, special tokens included")
@@ -158,22 +162,26 @@ class TrainingConfig(Settings):
     that are dropped with it.
     """
 
-    epochs: PositiveInt = 5
+    epochs: PositiveInt = Field(default=5, description="passes over the training turns")
     batch_turns: PositiveInt = Field(default=10, description="turns in a step, over all workers")
     accumulation: PositiveInt = Field(default=1, description="parts that a worker's share of a batch is computed in")
     learning_rate: float = Field(default=2e-5, gt=0, description="AdamW's, at its peak")
     head_learning_rate_factor: float = Field(default=1.0, gt=0, description="on the weighing head (lexical)")
     warmup_fraction: float = Field(default=0.01, ge=0, lt=1, description="of all steps; then linear decay to zero")
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's, decoupled, on every parameter")
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm; null: no clipping")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="null: the model's own")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="of the body and the head; weights and losses stay float32. bf16 pays on processors with bf16 "
+        "instructions and on GPUs, fp16 on GPUs",
+    )
     passage_encoder: Literal["frozen", "trained"] = Field(
         default="frozen",
         description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
     )
     workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of batches, samples, initial weights and dropout")
 
     @model_validator(mode="after")
     def _every_worker_gets_turns(self) -> Self:
@@ -188,7 +196,9 @@ class TrainingConfig(Settings):
 class EvaluationConfig(Settings):
     """How a student is measured."""
 
-    engine: Literal["exact"] = "exact"
+    engine: Literal["exact"] = Field(
+        default="exact", description="exact: every passage is scored, ties broken by doc_id"
+    )
     top_k: int = Field(default=1000, ge=100, description="passages retrieved for a turn; R@100 needs 100")
 
 

@@ -61,7 +61,9 @@ class SamplingConfig(Settings):
 class ObjectiveConfig(Settings):
     """``(1 - w) * divergence + w * contrastive`` and, where they weigh anything, two more terms; w the contrastive weight."""
 
-    divergence: Literal["kld", "margin_mse", "none"] = "kld"
+    divergence: Literal["kld", "margin_mse", "none"] = Field(
+        default="kld", description="of the student's scores from the teacher's, over the positive and the samples"
+    )
     temperature: float = Field(default=1.0, gt=0, description="of both softmaxes in the KLD")
     temperature_squared: bool = Field(default=False, description="multiply the KLD by its temperature squared")
     positive_score: Literal["own", "pool_max"] = Field(
@@ -73,8 +75,8 @@ class ObjectiveConfig(Settings):
         default=1.0,
         description="how many times the positive counts in both softmaxes of the KLD; balanced: as often as there are samples",
     )
-    contrastive_weight: float = Field(default=0.0, ge=0, le=1)
-    contrastive_temperature: float = Field(default=1.0, gt=0)
+    contrastive_weight: float = Field(default=0.0, ge=0, le=1, description="w, of InfoNCE; the divergence has 1 - w")
+    contrastive_temperature: float = Field(default=1.0, gt=0, description="of the softmax in InfoNCE")
     contrastive_negatives: Literal["all", "samples", "positives", "samples_and_positives"] = Field(
         default="all",
         description="all passages of the batch, over all workers; the turn's own samples; other turns' positives; the last two",
@@ -129,12 +131,18 @@ class RegularizationConfig(Settings):
         description="one of the paper's: sets query, query_weight and ramp, as the experiment's `paper` reads them, and "
         "passage_weight where passages are trained",
     )
-    query: Literal["none", "l1", "flops", "expected_flops"] = "none"
-    query_weight: float = Field(default=0.0, ge=0)
+    query: Literal["none", "l1", "flops", "expected_flops"] = Field(
+        default="none",
+        description="l1 (the paper); flops: the squared mean activation of each entry; expected_flops: L1 with each entry "
+        "weighted by its share of passages",
+    )
+    query_weight: float = Field(default=0.0, ge=0, description="of the queries' penalty, at the end of its ramp")
     passage_weight: float = Field(
         default=0.0, ge=0, description="of the FLOPS penalty on a batch's passages; ramped as the queries' is"
     )
-    ramp: Literal["quadratic", "linear", "constant"] = "quadratic"
+    ramp: Literal["quadratic", "linear", "constant"] = Field(
+        default="quadratic", description="how the penalties' weights rise from 0 to their values"
+    )
     ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
     turn_exponent: float = Field(
         default=0.0,

@@ -63,7 +63,7 @@ class SearchSpaceConfig(Settings):
     )
     trials: PositiveInt = Field(default=16, description="with sampler grid by default, and at most, the whole grid")
     concurrent: PositiveInt = Field(default=2, description="trials at a time; no part of the result's identity")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of the sampler")
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
     reference: dict[str, float] | None = Field(
         default=None, description="of the hypervolume; null: the raw context's own measures on the validation turns"

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import warnings
 from pathlib import Path
 
 __all__ = ["write_model_files"]
@@ -17,8 +18,11 @@ def write_model_files(directory: Path, *, run_id: str, loader_module: str) -> No
         run_id: Of the run that logs the model.
         loader_module: Its ``_load_pyfunc`` is called with the model's directory.
     """
-    from mlflow.models import Model, ModelSignature
-    from mlflow.pyfunc import add_to_model
+    with warnings.catch_warnings():
+        # mlflow says something of its own type hints when its pyfunc flavour is imported.
+        warnings.filterwarnings("ignore", message=".*type hint is inferred as AnyType", category=UserWarning)
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import add_to_model
     from mlflow.types.schema import Array, ColSpec, DataType, Map, Schema
 
     signature = ModelSignature(
