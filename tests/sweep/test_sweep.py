@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from retort.retrieval.students import open_run
 from retort.sparse.encoder import encode_ids
 from retort.storage import Workspace
 from retort.sweep.space import load_space
+from retort.sweep.study import write_studies
 from retort.tracking import MlflowTracker, default_tracking_uri
 
 pytestmark = pytest.mark.slow
@@ -88,6 +90,9 @@ def test_mlflow_has_all_of_it(swept):
     assert parent.status == "FINISHED" and parent.parent is None
     assert parent.measures["hypervolume"] == pytest.approx(found["hypervolume"])
     assert parent.measures["front"] == len(found["front"]) and parent.measures["failed"] == 0
+    (champion,) = [trial for trial in found["trials"] if trial["run"] == parent.tags["retort.champion"]]
+    assert parent.measures["FLOPS"] == pytest.approx(champion["validation"]["FLOPS"])
+    assert parent.measures["dev/R@100"] == pytest.approx(champion["evaluation"]["R@100"])
     client = tracker.client
     assert {"front.json", "front.png", "front.html", "config.yaml"} <= {
         f.path for f in client.list_artifacts(parent.run_id)
@@ -165,6 +170,18 @@ def test_what_can_not_be_registered_is_told_of(swept, retort, monkeypatch, tmp_p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
     elsewhere = retort("front", "smoke", "-w", path, "--register", "assistant")
     assert elsewhere.code == 2 and "was logged at" in elsewhere.err
+
+
+def test_optunas_dashboard_has_the_trials(swept):
+    path, done = swept
+    storage = optuna.storages.InMemoryStorage()
+    (name,) = write_studies(Workspace(path), storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    assert sweep_folder(path).name == name and study.metric_names == ["R@100", "FLOPS"]
+    trials_of = {trial.user_attrs["trial"]: trial for trial in study.trials}
+    for trial in done.json()["trials"]:
+        values = [trial["validation"]["R@100"], trial["validation"]["FLOPS"]]
+        assert trials_of[trial["trial"]].values == values and trials_of[trial["trial"]].params == trial["config"]
 
 
 def test_a_sweep_that_is_there_is_not_run_again(swept, smoke_space, retort, listing):

@@ -1,6 +1,7 @@
 """What a user sees in MLflow: values, files, nesting; and a terminal that stays quiet."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -203,3 +204,10 @@ def test_processes_that_start_at_once_share_a_new_database(tmp_path):
     assert [process.wait() for process in started] == [0, 0, 0]
     found = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db", "shared").find()
     assert [(run.status, run.measures) for run in found] == [("FINISHED", {"loss": 499.0})] * 3
+
+
+def test_the_page_opens_with_the_columns_that_one_compares_by(mlflow_tracker):
+    experiment = mlflow_tracker.client.get_experiment(mlflow_tracker.experiment_id)
+    view = json.loads(experiment.tags["mlflow.sharedViewState.retort"])
+    assert view["selectedColumns"][1:3] == ["metrics.`R_at_100`", "metrics.`FLOPS`"]
+    assert mlflow_tracker.page == f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=retort"

@@ -1,7 +1,6 @@
 """``retort front``, ``compare``, ``report``, ``export`` and ``ui``: what came of it, and what is taken away."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -219,23 +218,21 @@ def export(
 
 def ui(
     workspace: WorkspaceOption,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65534, help="MLflow's; Optuna's dashboard has the next one.")] = 5000,
+    optuna: Annotated[
+        bool, typer.Option("--optuna/--no-optuna", help="Optuna's dashboard too, where it is installed.")
+    ] = True,
 ) -> int:
-    """Open MLflow's server on what the workspace holds; it takes half a minute to start and about 2 GB.
+    """Open MLflow's server on what the workspace holds, and Optuna's dashboard on its sweeps.
+
+    MLflow takes half a minute to start and about 2 GB. The dashboard (pip install optuna-dashboard) shows the sweeps as
+    they are now.
 
     Example: retort ui --workspace w --port 5000
     """
-    import subprocess
+    from retort.cli.servers import serve
 
-    from retort.tracking import default_tracking_uri
-
-    uri = default_tracking_uri(open_workspace(workspace))
-    if uri.startswith("http"):
-        say(f"MLFLOW_TRACKING_URI names a server: open {uri}")
-        return 0
-    say(f"http://127.0.0.1:{port} shows {uri} (Ctrl-C ends it)")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--port", str(port)]
-    return subprocess.run(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, check=False).returncode
+    return serve(open_workspace(workspace), port, optuna=optuna)
 
 
 def register(app: typer.Typer) -> None:

@@ -205,6 +205,12 @@ class TrackedSweep(Listener):
         self.parent.log_measures(
             {"hypervolume": sweep.hypervolume, "front": len(sweep.front), "failed": len(sweep.failed)}
         )
+        if sweep.front:
+            # A sweep's row among others has the measures of the student that one would take of it.
+            best = sweep.champion()
+            self.parent.log_measures(best.validation)
+            self.parent.log_measures({f"{sweep.split}/{name}": value for name, value in (best.evaluation or {}).items()})
+            self.parent.set_tags({"retort.champion": best.run or ""})
         with tempfile.TemporaryDirectory() as temporary:
             for name in (RESULT, PNG, HTML):
                 path = Path(temporary, name)

@@ -14,8 +14,6 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
@@ -48,6 +46,7 @@ from retort.sweep.results import (
     write_front,
 )
 from retort.sweep.space import SearchSpace
+from retort.sweep.study import add_study
 from retort.sweep.trial import Trial
 
 __all__ = ["Listener", "run_sweep", "sweep_folder"]
@@ -175,21 +174,7 @@ def _sampler(settings: SearchSpaceConfig, *, ended: int) -> BaseSampler:
 def _study(space: SearchSpace, points: list[TrialPoint]) -> optuna.storages.BaseStorage:
     """A study that knows the ended trials; Optuna's search in Tune opens it by its name."""
     storage = optuna.storages.InMemoryStorage()
-    ways = space.settings.objectives.values()
-    directions = [StudyDirection.MAXIMIZE if way == "max" else StudyDirection.MINIMIZE for way in ways]
-    study = optuna.create_study(storage=storage, study_name=STUDY, directions=directions)
-    distributions = space.distributions()
-    for point in points:
-        failed = point.status == "failed"
-        values = None if failed else [point.validation[name] for name in space.settings.objectives]
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.FAIL if failed else TrialState.COMPLETE,
-                values=values,
-                params=dict(point.config),
-                distributions=distributions,
-            )
-        )
+    add_study(storage, STUDY, space, points)
     return storage
 
 

@@ -27,6 +27,7 @@ from retort.tracking.interface import CHANGED, MODEL, NO_TAGS, EndStatus, FoundR
 from retort.tracking.mlflow_model import write_model_files
 from retort.tracking.names import MAX_TAG_CHARACTERS, flat_params, measure_name, metric_name, shortened
 from retort.tracking.source import source_commit
+from retort.tracking.view import VIEW, VIEW_TAG, view_state
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,6 +97,8 @@ class MlflowTracker:
         with _alone_at(self.uri):
             self.client = _client(self.uri)  # makes the tables of a new database
             self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(self.uri))
+            if self.client.get_experiment(self.experiment_id).tags.get(VIEW_TAG) != view_state():
+                self.client.set_experiment_tag(self.experiment_id, VIEW_TAG, view_state())
 
     def _experiment_id(self, artifact_root: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -119,6 +122,11 @@ class MlflowTracker:
                 f"MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore --experiment-id {found.experiment_id}"
             )
         return str(found.experiment_id)
+
+    @property
+    def page(self) -> str:
+        """Where a server shows the experiment's runs beside each other, with the columns that one compares them by."""
+        return f"#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}"
 
     def start(self, name: str, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> "MlflowRun":
         """Start a run; see :class:`retort.tracking.Tracker`."""
