@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from retort.cli.comparing import compare
 from retort.cli.shared import (
     JsonOption,
     WorkspaceOption,
@@ -55,30 +56,6 @@ def front(
     from retort.sweep.results import find_sweep
 
     tell_sweep(find_sweep(open_workspace(workspace), sweep), workspace, as_json)
-
-
-def compare(
-    runs: Annotated[list[str], typer.Argument(help="Runs or baselines that were evaluated on the split.")],
-    workspace: WorkspaceOption,
-    split: Annotated[str, typer.Option(help="What they were evaluated on.")] = "dev",
-    baseline: Annotated[str | None, typer.Option(help="Compared with; by default the first run.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare runs on the same turns: differences, significance, intervals by conversation, wins and losses.
-
-    Example: retort compare RUN1 RUN2 baseline:last --split dev --workspace w
-    """
-    from dataclasses import asdict
-
-    from retort.report.compare import compare_table
-    from retort.report.runs import compare_runs
-    from retort.terminal import table_console
-
-    rows = compare_runs(open_workspace(workspace), runs, split=split, baseline=baseline)
-    if as_json:
-        print_json([asdict(row) for row in rows])
-        return
-    table_console().print(compare_table(rows))
 
 
 def report(
