@@ -11,7 +11,7 @@ from retort.report.changed import ChangedTurn, Placed
 from retort.report.compare import LESS_IS_BETTER, SIGNIFICANT, ComparisonRow
 from retort.report.comparison_tables import SAID, SNIPPET, comparison_view, interval_text, p_text, shortened
 from retort.report.groups import GroupRow
-from retort.report.latex import latex_table, latex_text
+from retort.report.latex import latex_bold, latex_table, latex_text
 from retort.report.paper_pages import markdown_table
 from retort.report.points import figure
 from retort.report.runs import Comparison
@@ -217,18 +217,17 @@ def _latex(comparison: Comparison) -> str:
     for label, cells in lines:
         name = f"{label} (baseline)" if label == comparison.baseline else label
         figures = [
-            (r"\textbf{%s}" % latex_text(text) if best else latex_text(text)) + marks[mark]
-            for text, best, mark in cells
+            (latex_bold(latex_text(text)) if best else latex_text(text)) + marks[mark] for text, best, mark in cells
         ]
         rows.append([latex_text(name), *figures])
-    caption = latex_text(_legend(comparison))
+    caption = latex_text(_legend(comparison)).replace(f"p {latex_text('<')} {SIGNIFICANT}", f"$p < {SIGNIFICANT}$")
     for mark, command in ((DAGGER, marks[DAGGER]), (DOUBLE_DAGGER, marks[DOUBLE_DAGGER])):
         caption = caption.replace(mark, command)
     named = [latex_text(measure) for measure in measures]
     tables = [latex_table(["run", *named], rows, caption=caption, label=f"tab:compare-{comparison.split}")]
     for (by, measure), found in groupby(comparison.groups, key=lambda row: (row.by, row.measure)):
         tables.append(_latex_groups(comparison, by, measure, list(found)))
-    notes = [f"% {note}" for note in comparison.notes]
+    notes = [f"% {' '.join(note.split())}" for note in comparison.notes]
     return "\n".join(["% \\usepackage{booktabs}", *notes, *tables]) + "\n"
 
 

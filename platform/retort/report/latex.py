@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["latex_table", "latex_text"]
+__all__ = ["latex_bold", "latex_table", "latex_text"]
 
 # What TeX reads as commands, and what the font that it begins with (OT1) has no glyph for.
 ESCAPED: Final = {
@@ -22,6 +22,8 @@ ESCAPED: Final = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
+    "[": "{[}",  # after the end of a row both would be read as its arguments
+    "*": "{*}",
 }
 
 
@@ -30,6 +32,11 @@ def latex_text(text: str) -> str:
     line = " ".join(text.split())
     escaped = "".join(ESCAPED.get(character, character) for character in line)
     return re.sub("-(?=-)", "-{}", escaped)
+
+
+def latex_bold(text: str) -> str:
+    """LaTeX in bold."""
+    return rf"\textbf{{{text}}}"
 
 
 def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str) -> str:

@@ -107,7 +107,8 @@ def compare_runs(
     systems, questions = load_systems(workspace, every, split=split)
     per_turn = {system.label: system.per_turn for system in systems}
     conversations = {turn.query_id: turn.conversation_id for turn in questions.turns}
-    rows = compare(per_turn, conversations, first.label, MEASURES)
+    known = [measure for measure in MEASURES if any(some(turns, measure) for turns in per_turn.values())]
+    rows = compare(per_turn, conversations, first.label, known)
 
     groups: list[GroupRow] = []
     for column in by:

@@ -153,9 +153,9 @@ def measure_trec_file(
         )
     notes = []
     if unknown := [query_id for query_id in run if query_id not in judgements and query_id not in known]:
-        notes.append(f"{len(unknown)} of its query_ids are no turns of {split} and were left out: {_some(unknown)}")
+        notes.append(f"query_ids that {split} does not have, left out: {len(unknown)} ({_some(unknown)})")
     if missing := [query_id for query_id in judgements if query_id not in run]:
-        notes.append(f"{len(missing)} of {len(judgements)} judged turns are missing and count 0: {_some(missing)}")
+        notes.append(f"judged turns that it lacks, counted 0: {len(missing)} of {len(judgements)} ({_some(missing)})")
     if not any(judged.keys() & run.get(query_id, {}).keys() for query_id, judged in judgements.items()):
         notes.append("it retrieves no judged passage at all; are its doc_ids those of the collection?")
     return MeasuredRun(per_turn_measures(judgements, run, relevance_level=relevant_from), run, tuple(notes))
