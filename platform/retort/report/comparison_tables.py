@@ -21,12 +21,14 @@ if TYPE_CHECKING:  # they read workspaces, for which torch is imported; a table 
 
 __all__ = ["changed_view", "compare_table", "comparison_view", "groups_table", "interval_text", "p_text", "shortened"]
 
+LONGEST = 24  # characters of a run's name in a table of 100 columns
 SAID = 200  # characters of an utterance of the history that are shown
 SNIPPET = 140  # of a passage
 
 
 def comparison_view(comparison: "Comparison") -> RenderableType:
-    """All that was compared, one below the other."""
+    """All that was compared, one below the other; names that leave no room for figures are abbreviated."""
+    comparison = comparison.abbreviated(LONGEST)
     parts: list[RenderableType] = [compare_table(comparison.rows, comparison)]
     parts += [Text(note, style="dim") for note in comparison.notes]
     if comparison.groups:

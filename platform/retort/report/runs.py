@@ -1,7 +1,7 @@
 """Runs, baselines and other systems, compared on one split: everything that ``retort compare`` tells, as plain values."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from retort.errors import InputError
@@ -50,6 +50,21 @@ class Comparison:
             if system.label not in (system.source, system.named.target)
         ]
         return [*named, *(f"{system.label}: {note}" for system in self.systems for note in system.notes)]
+
+    def abbreviated(self, most: int) -> "Comparison":
+        """The same, with runs of longer names called by the fingerprint that their name ends in, which finds them too."""
+        labels = {system.label: system.label for system in self.systems}
+        for system in self.systems:
+            short = system.label.rpartition("-")[2]
+            if system.named.kind == "run" and len(system.label) > most and short not in labels.values():
+                labels[system.label] = short
+        return replace(
+            self,
+            systems=tuple(replace(one, named=replace(one.named, label=labels[one.label])) for one in self.systems),
+            rows=tuple(replace(row, run=labels[row.run]) for row in self.rows),
+            groups=tuple(replace(row, run=labels[row.run]) for row in self.groups),
+            changed=tuple(replace(turn, run=labels[turn.run], baseline=labels[turn.baseline]) for turn in self.changed),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All of it as one JSON document."""
