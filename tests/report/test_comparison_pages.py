@@ -107,7 +107,11 @@ def test_latex_bolds_the_best_and_explains_its_marks():
     caption = next(line for line in lines if "caption" in line)
     assert r"$^{\dagger}$: differs from" in caption and r"$^{\ddagger}$: after Bonferroni's too" in caption
     assert "$p < 0.05$" in caption and "30 turns of 10 conversations" in caption
-    assert any(line.strip().startswith(r"x\textbar{}y\_z & 15 &") for line in lines)
+    heading = next(place for place, line in enumerate(lines) if r"x\textbar{}y\_z: 15 turns of 5 conversations" in line)
+    assert lines[heading].strip().startswith(r"\multicolumn{4}{l}{\emph{") and "(baseline) &" in lines[heading + 1]
+    assert re.search(
+        r"good\\_one & 0\.7\d\d & \$\+0\.4\d\d\$ & \[\$\+0\.\d+\$, \$\+0\.\d+\$\] \\\\$", lines[heading + 2]
+    )
 
 
 def test_one_comparison_needs_no_correction():

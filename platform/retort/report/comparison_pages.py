@@ -232,24 +232,23 @@ def _latex(comparison: Comparison) -> str:
 
 
 def _latex_groups(comparison: Comparison, by: str, measure: str, found: Sequence[GroupRow]) -> str:
-    runs = list(dict.fromkeys(row.run for row in found))
-    cells = {(row.group, row.run): row for row in found}
+    groups: dict[str, list[GroupRow]] = {}
+    for row in found:
+        groups.setdefault(row.group, []).append(row)
     rows = []
-    for group in dict.fromkeys(row.group for row in found):
-        first = cells[group, runs[0]]
-        line = [latex_text(group), str(first.n), figure(measure, first.baseline_mean)]
-        for run in runs:
-            row = cells[group, run]
-            low_high = "" if row.interval is None else f" [${row.interval[0]:+.3f}$, ${row.interval[1]:+.3f}$]"
-            line.append(f"${row.difference:+.3f}${low_high}")
-        rows.append(line)
-    caption = (
-        f"{measure} by {by} on {comparison.split}: {comparison.baseline}, and the others' differences to it with 95 % "
-        "intervals, by bootstrap over conversations."
-    )
-    header = [latex_text(text) for text in (by, "turns", comparison.baseline, *runs)]
+    for group, members in groups.items():
+        first = members[0]
+        about = f"{group}: {first.n} turns of {first.conversations} conversations"
+        rows.append([rf"\multicolumn{{4}}{{l}}{{\emph{{{latex_text(about)}}}}}"])
+        rows.append([latex_text(f"{comparison.baseline} (baseline)"), figure(measure, first.baseline_mean), "", ""])
+        for row in members:
+            interval = "-" if row.interval is None else f"[${row.interval[0]:+.3f}$, ${row.interval[1]:+.3f}$]"
+            rows.append([latex_text(row.run), figure(measure, row.mean), f"${row.difference:+.3f}$", interval])
+    caption = latex_text(f"{measure} by {by} on {comparison.split}; intervals: bootstrap over conversations.")
     label = f"tab:compare-{comparison.split}-{by}-{measure}"
-    return latex_table(header, rows, caption=latex_text(caption), label=label)
+    return latex_table(
+        ["run", latex_text(measure), "difference", r"95 \% interval"], rows, caption=caption, label=label
+    )
 
 
 _FORMS: Final[dict[str, Callable[[Comparison], str]]] = {
