@@ -3,15 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Final
 
 from retort.report.changed import ChangedTurn, Placed
-from retort.report.compare import LESS_IS_BETTER, SIGNIFICANT, ComparisonRow
+from retort.report.compare import ComparisonRow
+from retort.report.comparison_latex import comparison_latex
+from retort.report.comparison_summary import summarise
 from retort.report.comparison_tables import SAID, SNIPPET, comparison_view, interval_text, p_text, shortened
 from retort.report.groups import GroupRow
-from retort.report.latex import latex_bold, latex_table, latex_text
 from retort.report.paper_pages import markdown_table
 from retort.report.points import figure
 from retort.report.runs import Comparison
@@ -34,7 +35,6 @@ FIGURES: Final = (
     "ties",
     "losses",
 )
-DAGGER, DOUBLE_DAGGER = "†", "‡"
 
 
 def comparison_text(comparison: Comparison, form: str) -> str:
@@ -94,54 +94,13 @@ def _cells(figures: Mapping[str, float | None], interval: tuple[float, float] | 
     return [known.get(name) for name in FIGURES]
 
 
-def _summary(comparison: Comparison) -> tuple[list[str], list[tuple[str, list[tuple[str, bool, str]]]]]:
-    """Measures, and for each system its cells: the figure, whether it is the best, and its mark."""
-    measures = list(dict.fromkeys(row.measure for row in comparison.rows))
-    rows = {(row.run, row.measure): row for row in comparison.rows}
-    labels = [system.label for system in comparison.systems]
-    best = {}
-    for measure in measures:
-        means = [mean for label in labels if (mean := rows[label, measure].mean) is not None]
-        chosen = (min if measure in LESS_IS_BETTER else max)(means, default=None)
-        best[measure] = figure(measure, chosen)
-    several = len(labels) > 2
-    lines = []
-    for label in labels:
-        cells = []
-        for measure in measures:
-            row = rows[label, measure]
-            text = figure(measure, row.mean)
-            cells.append((text, row.mean is not None and text == best[measure], _mark(row, several=several)))
-        lines.append((label, cells))
-    return measures, lines
-
-
-def _mark(row: ComparisonRow, *, several: bool) -> str:
-    if row.randomization_p is None or row.randomization_p >= SIGNIFICANT:
-        return ""
-    bonferroni = row.randomization_p_bonferroni
-    return DOUBLE_DAGGER if several and bonferroni is not None and bonferroni < SIGNIFICANT else DAGGER
-
-
-def _legend(comparison: Comparison) -> str:
-    """What bold and daggers say; daggers as they are."""
-    test = f"p < {SIGNIFICANT} in a two-sided paired randomization test"
-    over = f"differs from {comparison.baseline} with {test}"
-    if len(comparison.systems) > 2:
-        over += f", Holm's correction over the runs of a column; {DOUBLE_DAGGER}: after Bonferroni's too"
-    return (
-        f"{comparison.split}, {comparison.turns} turns of {comparison.conversations} conversations. "
-        f"Bold: the best of a column (FLOPS and L0: the lowest). {DAGGER}: {over}."
-    )
-
-
 def _markdown(comparison: Comparison) -> str:
-    measures, lines = _summary(comparison)
-    rows = []
-    for label, cells in lines:
-        name = f"{_plain(label)} (baseline)" if label == comparison.baseline else _plain(label)
-        rows.append([name, *(f"{f'**{text}**' if best else text}{mark}" for text, best, mark in cells)])
-    page = [*markdown_table(["run", *measures], rows), "", _plain(_legend(comparison)), ""]
+    summary = summarise(comparison)
+    rows = [
+        [_plain(name), *(f"{f'**{cell.text}**' if cell.best else cell.text}{cell.mark}" for cell in cells)]
+        for name, cells in summary.lines
+    ]
+    page = [*markdown_table(["run", *summary.measures], rows), "", _plain(summary.legend), ""]
     page += [f"- {_plain(note)}" for note in comparison.notes]
     page += ["", f"Less {_plain(comparison.baseline)}; intervals: 95 %, bootstrap over conversations:", ""]
     header = ["run", "measure", "difference", "95 % interval"]
@@ -210,51 +169,10 @@ def _plain(text: str) -> str:
     return "".join(f"\\{character}" if character in "\\`*_[]<>#~" else character for character in text)
 
 
-def _latex(comparison: Comparison) -> str:
-    measures, lines = _summary(comparison)
-    marks = {DAGGER: r"$^{\dagger}$", DOUBLE_DAGGER: r"$^{\ddagger}$", "": ""}
-    rows = []
-    for label, cells in lines:
-        name = f"{label} (baseline)" if label == comparison.baseline else label
-        figures = [
-            (latex_bold(latex_text(text)) if best else latex_text(text)) + marks[mark] for text, best, mark in cells
-        ]
-        rows.append([latex_text(name), *figures])
-    caption = latex_text(_legend(comparison)).replace(f"p {latex_text('<')} {SIGNIFICANT}", f"$p < {SIGNIFICANT}$")
-    for mark, command in ((DAGGER, marks[DAGGER]), (DOUBLE_DAGGER, marks[DOUBLE_DAGGER])):
-        caption = caption.replace(mark, command)
-    named = [latex_text(measure) for measure in measures]
-    tables = [latex_table(["run", *named], rows, caption=caption, label=f"tab:compare-{comparison.split}")]
-    for (by, measure), found in groupby(comparison.groups, key=lambda row: (row.by, row.measure)):
-        tables.append(_latex_groups(comparison, by, measure, list(found)))
-    notes = [f"% {' '.join(note.split())}" for note in comparison.notes]
-    return "\n".join(["% \\usepackage{booktabs}", *notes, *tables]) + "\n"
-
-
-def _latex_groups(comparison: Comparison, by: str, measure: str, found: Sequence[GroupRow]) -> str:
-    groups: dict[str, list[GroupRow]] = {}
-    for row in found:
-        groups.setdefault(row.group, []).append(row)
-    rows = []
-    for group, members in groups.items():
-        first = members[0]
-        about = f"{group}: {first.n} turns of {first.conversations} conversations"
-        rows.append([rf"\multicolumn{{4}}{{l}}{{\emph{{{latex_text(about)}}}}}"])
-        rows.append([latex_text(f"{comparison.baseline} (baseline)"), figure(measure, first.baseline_mean), "", ""])
-        for row in members:
-            interval = "-" if row.interval is None else f"[${row.interval[0]:+.3f}$, ${row.interval[1]:+.3f}$]"
-            rows.append([latex_text(row.run), figure(measure, row.mean), f"${row.difference:+.3f}$", interval])
-    caption = latex_text(f"{measure} by {by} on {comparison.split}; intervals: bootstrap over conversations.")
-    label = f"tab:compare-{comparison.split}-{by}-{measure}"
-    return latex_table(
-        ["run", latex_text(measure), "difference", r"95 \% interval"], rows, caption=caption, label=label
-    )
-
-
 _FORMS: Final[dict[str, Callable[[Comparison], str]]] = {
     "terminal": _terminal,
     "markdown": _markdown,
-    "latex": _latex,
+    "latex": comparison_latex,
     "csv": _csv,
     "json": _json,
 }
