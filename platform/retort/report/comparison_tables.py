@@ -99,7 +99,7 @@ def groups_table(rows: "Sequence[GroupRow]", baseline: str) -> Table:
         block = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         block.title = Text(f"{measure} by {by}: {run} less {baseline}", style="bold")
         block.title_justify = "left"
-        block.add_column(by, overflow="fold", min_width=14)
+        block.add_column(Text(by), overflow="fold", min_width=14)
         for header in ("turns", "conversations", "baseline", "run", "difference", "95 % interval"):
             block.add_column(header, justify="right", no_wrap=True)
         for row in members:
