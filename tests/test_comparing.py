@@ -105,6 +105,11 @@ def test_an_mlflow_id_is_the_run_that_it_logs(compare, path, run):
     assert refused.code == 2 and "is the sweep a sweep; name one of its points" in refused.err
 
 
+def test_a_runs_folder_is_the_run(compare, path, run):
+    found = compare(f"{path}/runs/{run}/", "baseline:last", "--json").json()
+    assert found["baseline"] == run and found["systems"][0]["source"] == f"runs/{run}"
+
+
 def test_the_baseline_may_be_named_as_it_is_called_or_in_another_way(compare, run):
     for words in (["--baseline", "ours"], ["--baseline", run[-8:]], ["--baseline", run]):
         found = compare("baseline:last", f"ours={run}", *words, "--json").json()

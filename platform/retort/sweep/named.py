@@ -61,6 +61,8 @@ def name_one(workspace: Workspace, word: str) -> Named:
         return Named(label, "run", front_point(workspace, word))
     if MLFLOW_ID.fullmatch(word):
         return Named(label if label != word else word[:8], "run", mlflow_run(workspace, word))
+    if "/" in word and Path(word).is_dir():  # a run's folder, as a shell completes it
+        label, word = label if label != word else Path(word).name, Path(word).name
     if word.endswith(FILES) or ("/" in word and not word.startswith("runs/")):
         raise InputError(f"there is no file {word}: a TREC run is named by its path")
     return Named(label, "run", find_run(workspace, word).name.removeprefix("runs/"))
