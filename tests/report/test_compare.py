@@ -8,6 +8,7 @@ from rich.console import Console
 from scipy import stats
 
 from retort.errors import InputError
+from retort.measures.significance import randomization_test
 from retort.report import ComparisonRow, compare, compare_table
 
 CONVERSATIONS = {"a_1": "a", "a_2": "a", "b_1": "b", "b_2": "b"}
@@ -54,6 +55,60 @@ def test_p_is_corrected_over_the_runs_of_a_measure():
     assert rows[middle].t_test_p == pytest.approx(max(3 * raw[smallest], min(1, 2 * raw[middle])))
     assert rows[largest].t_test_p == pytest.approx(max(rows[middle].t_test_p, raw[largest]))
     assert all(row.t_test_p >= raw[run] for run, row in rows.items() if run != "base")
+
+
+def test_bonferroni_stands_beside_holm():
+    random = np.random.default_rng(1)
+    conversations = {f"q{n:02}": f"c{n // 4}" for n in range(40)}
+    shifts = {"base": 0.0, "good": 0.5, "fair": 0.25, "same": 0.0}
+    values = {run: random.normal(size=40) + shift for run, shift in shifts.items()}
+    per_turn = {
+        run: {q: {"RR": float(v)} for q, v in zip(conversations, vs, strict=True)} for run, vs in values.items()
+    }
+
+    rows = {row.run: row for row in compare(per_turn, conversations, "base", ["RR"])}
+
+    for run in ("good", "fair", "same"):
+        row = rows[run]
+        t_test = stats.ttest_rel(values[run], values["base"]).pvalue
+        assert row.t_test_p_bonferroni == pytest.approx(min(1, 3 * t_test))
+        randomization = randomization_test(values[run], values["base"])
+        assert row.randomization_p_bonferroni == pytest.approx(min(1, 3 * randomization))
+        assert row.t_test_p <= row.t_test_p_bonferroni and row.randomization_p <= row.randomization_p_bonferroni
+    assert min(row.t_test_p for row in rows.values() if row.run != "base") == min(
+        row.t_test_p_bonferroni for row in rows.values() if row.run != "base"
+    )
+
+
+def test_a_run_without_costs_is_compared_on_the_rest():
+    per_turn = {
+        "base": {q: {"RR": 0.5, "FLOPS": 2.0} for q in CONVERSATIONS},
+        "theirs": {q: {"RR": 1.0} for q in CONVERSATIONS},
+        "student": {q: {"RR": 0.5, "FLOPS": 1.0} for q in CONVERSATIONS},
+    }
+
+    rows = {(row.run, row.measure): row for row in compare(per_turn, CONVERSATIONS, "base", ["RR", "FLOPS"])}
+
+    assert rows["theirs", "FLOPS"] == ComparisonRow("theirs", "FLOPS", 4, None)
+    assert rows["theirs", "RR"].difference == 0.5
+    # The student alone is compared on FLOPS: its p is not multiplied by two.
+    assert rows["student", "FLOPS"].randomization_p == rows["student", "FLOPS"].randomization_p_bonferroni == 2 / 16
+    table = Console(width=100)
+    with table.capture() as capture:
+        table.print(compare_table(list(rows.values())))
+    (line,) = [line for line in capture.get().split("FLOPS")[1].splitlines() if "theirs" in line]
+    assert line.split() == ["theirs", *"--------"]
+
+
+def test_a_baseline_without_costs_leaves_the_others_means():
+    per_turn = {
+        "theirs": {q: {"RR": 1.0} for q in CONVERSATIONS},
+        "ours": {q: {"RR": 1.0, "L0": 3.0} for q in CONVERSATIONS},
+    }
+
+    rows = compare(per_turn, CONVERSATIONS, "theirs", ["L0"])
+
+    assert [(row.mean, row.difference) for row in rows] == [(None, None), (3.0, None)]
 
 
 def test_order_of_turns_and_seed_change_nothing_that_they_should_not():

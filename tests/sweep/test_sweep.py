@@ -83,6 +83,21 @@ def test_baselines_stand_beside_the_front(swept):
     assert all(set(values) >= {"n", "R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0"} for values in baselines.values())
 
 
+def test_a_point_of_the_front_is_compared_by_its_number(swept, retort):
+    path, done = swept
+    front = done.json()["front"]
+    sweep = sweep_folder(path).name
+    compared = retort("compare", f"first={sweep}#1", "baseline:context", "-w", path, "--json")
+    assert compared.code == 0, compared.err
+    found = compared.json()
+    assert found["systems"][0]["source"] == f"runs/{front[0]['run']}"
+    means = {row["measure"]: row["mean"] for row in found["rows"] if row["run"] == "first"}
+    # The mean of the turns' FLOPS is that of the set, whose p_q is a mean over turns.
+    assert means == {name: pytest.approx(front[0]["evaluation"][name]) for name in means}
+    beyond = retort("compare", f"{sweep}#{len(front) + 1}", "baseline:context", "-w", path)
+    assert beyond.code == 2 and f"has the points 1 to {len(front)}" in beyond.err
+
+
 def test_mlflow_has_all_of_it(swept):
     path, done = swept
     found = done.json()

@@ -17,7 +17,7 @@ import yaml
 
 import retort
 from retort.errors import InputError, WorkspaceError
-from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri
+from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri, look_up
 
 
 @dataclass
@@ -53,6 +53,22 @@ def test_search_runs_shows_what_was_logged(mlflow_tracker, tracking_uri):
     assert seen["tags.mlflow.runName"] == "kld-1f3a"
     assert seen["tags.mlflow.note.content"].startswith("# What this run asks\n")
     assert len(seen["tags.long"]) == 5000
+
+
+def test_a_run_is_looked_up_by_its_id_in_whatever_experiment(mlflow_tracker, tracking_uri):
+    run = mlflow_tracker.start("kld-1f3a", tags={"retort.run": "kld-1f3a"})
+    run.end()
+
+    found = look_up(tracking_uri, run.run_id)
+    assert (found.run_id, found.name, found.tags) == (run.run_id, "kld-1f3a", {"retort.run": "kld-1f3a"})
+    with pytest.raises(InputError, match="has no run 0000"):
+        look_up(tracking_uri, "0" * 32)
+
+
+def test_looking_for_a_run_makes_no_database(tmp_path):
+    with pytest.raises(InputError, match="there is no MLflow database"):
+        look_up(f"sqlite:///{tmp_path}/mlflow.db", "0" * 32)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_global_state_of_mlflow_is_left_alone(mlflow_tracker):

@@ -1,5 +1,6 @@
 """``retort show``: a look at what a workspace holds."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,6 +107,31 @@ def show_settings(
         takes = one.kind.replace("`", "")
         table.add_row(one.key, one.default, f"{takes}: {one.meaning}" if one.meaning else takes)
     table_console().print(table, markup=False)
+
+
+@show.command("qrels")
+def show_qrels(
+    split: Annotated[str, typer.Argument(help="A split, or validate: what a run's experiment holds out.")],
+    workspace: WorkspaceOption,
+    run: Annotated[
+        str | None, typer.Option(help="Whose validate; by default the experiment's that was prepared last.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a split's judgements as TREC qrels, graded: what evaluations measure with, for trec_eval and ir-measures.
+
+    Example: retort show qrels dev --workspace w > dev.qrels
+    """
+    from retort.report.systems import judged_questions
+    from retort.retrieval.runs import trec_qrels
+
+    found = judged_questions(open_workspace(workspace), split, run=run)
+    if as_json:
+        print_json({"split": split, "relevant_from": found.relevant_from, "judgements": found.judgements})
+        return
+    sys.stdout.write(trec_qrels(found.judgements))
+    if found.relevant_from > 1:  # a reader of the file alone cannot know
+        sys.stderr.write(f"relevant from {found.relevant_from} on: trec_eval -l {found.relevant_from}\n")
 
 
 def _tokenizer(workspace: "Workspace", encoder: "EncoderConfig") -> "Tokenizer | None":

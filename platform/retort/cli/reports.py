@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from retort.cli.comparing import compare
 from retort.cli.shared import (
     JsonOption,
     WorkspaceOption,
@@ -89,30 +90,6 @@ def front(
         f"registered: {register_as} version {version}, alias champion: point {1 + numbered.index(chosen)}, {chosen.run}"
     )
     say(f'    mlflow.pyfunc.load_model("models:/{register_as}@champion")')
-
-
-def compare(
-    runs: Annotated[list[str], typer.Argument(help="Runs or baselines that were evaluated on the split.")],
-    workspace: WorkspaceOption,
-    split: Annotated[str, typer.Option(help="What they were evaluated on.")] = "dev",
-    baseline: Annotated[str | None, typer.Option(help="Compared with; by default the first run.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare runs on the same turns: differences, significance, intervals by conversation, wins and losses.
-
-    Example: retort compare RUN1 RUN2 baseline:last --split dev --workspace w
-    """
-    from dataclasses import asdict
-
-    from retort.report.compare import compare_table
-    from retort.report.runs import compare_runs
-    from retort.terminal import table_console
-
-    rows = compare_runs(open_workspace(workspace), runs, split=split, baseline=baseline)
-    if as_json:
-        print_json([asdict(row) for row in rows])
-        return
-    table_console().print(compare_table(rows))
 
 
 def report(

@@ -17,7 +17,7 @@ from retort.storage import Workspace
 if TYPE_CHECKING:
     from retort.sparse.tokens import Tokenizer
 
-__all__ = ["describe_turn", "find_turn"]
+__all__ = ["describe_turn", "find_turn", "rewrites_of"]
 
 
 def find_turn(workspace: Workspace, query_id: str, *, split: str | None) -> tuple[str, Turn]:
@@ -79,7 +79,9 @@ def describe_turn(
         "read": None
         if tokenizer is None or max_tokens is None
         else _read(turn, context, tokenizer=tokenizer, max_tokens=max_tokens),
-        "rewrites": _rewrites(workspace, query_id, name),
+        "rewrites": {
+            teacher: own[query_id] for teacher, own in rewrites_of(workspace, name).items() if query_id in own
+        },
         "judged": [
             {"doc_id": d, "relevance": judged[d], "title": known[d].title, "text": known[d].text}
             if d in known
@@ -116,9 +118,10 @@ def _known(workspace: Workspace, doc_ids: list[str]) -> dict[str, Passage]:
     return {passage.doc_id: passage for passage in read_passages(workspace, rows.tolist())}
 
 
-def _rewrites(workspace: Workspace, query_id: str, split: str) -> dict[str, str]:
+def rewrites_of(workspace: Workspace, split: str) -> dict[str, dict[str, str]]:
+    """Every teacher's rewrites of a split: teacher -> query_id -> rewrite, teachers sorted by name."""
     # Read here, and not through teachers: the two packages stand side by side and do not import each other.
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     base = f"{workspace.root}/rewrites"
     teachers = (
         sorted(path.rsplit("/", 1)[-1] for path in workspace.fs.ls(base, detail=False))
@@ -130,7 +133,5 @@ def _rewrites(workspace: Workspace, query_id: str, split: str) -> dict[str, str]
         record = folder.record()
         if record is not None:
             columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
-            own = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
-            if query_id in own:
-                found[teacher] = own[query_id]
+            found[teacher] = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
     return found

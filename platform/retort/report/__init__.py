@@ -3,13 +3,15 @@
 - ``points``: a trial as the reports see it, and how its figures are written.
 - ``front``: the front's table and JSON.
 - ``plots``: the front as a PNG and as a self-contained interactive page.
-- ``compare``: runs against a baseline on the same turns, with significance.
+- ``compare``, ``groups``, ``changed``: runs against a baseline on the same turns, with significance, by groups of turns, and the
+  turns that changed most; ``systems``, ``runs``: what is compared; ``comparison_*``, ``latex``: for the terminal and for files.
 - ``sweeps``, ``evaluated``: sweeps as their files say, and their runs measured on one split.
 - ``grid``, ``published``, ``claims``, ``paper*``: the paper's grids beside its figures, and what they say of its claims.
 - ``recipe*``: fronts of several recipes against each other, seed by seed.
 """
 
-from retort.report.compare import ComparisonRow, compare, compare_table
+from retort.report.compare import ComparisonRow, compare
+from retort.report.comparison_tables import compare_table
 from retort.report.front import front_json, front_rows, front_table
 from retort.report.plots import plot_front_png, write_front_html
 from retort.report.points import TrialPoint

@@ -10,15 +10,17 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from retort.errors import InputError
-from retort.measures.significance import bootstrap_by_conversation, holm, paired_t_test, randomization_test
-from retort.report.points import figure
+from retort.measures.significance import (
+    bonferroni,
+    bootstrap_by_conversation,
+    holm,
+    paired_t_test,
+    randomization_test,
+)
 
-__all__ = ["ComparisonRow", "compare", "compare_table"]
+__all__ = ["LESS_IS_BETTER", "SIGNIFICANT", "ComparisonRow", "PerTurn", "compare", "gains", "interval", "some"]
 
 LESS_IS_BETTER: Final = frozenset({"FLOPS", "L0"})
 SIGNIFICANT: Final = 0.05
@@ -35,10 +37,12 @@ class ComparisonRow:
         run: The run.
         measure: The measure, spelled as in the paper.
         n: Turns.
-        mean: Mean over the turns.
-        difference: Mean less the baseline's.
+        mean: Mean over the turns; None where the run has no such measure, as another system's has no FLOPS.
+        difference: Mean less the baseline's; None, like all below, where one of both has no such measure.
         t_test_p: Of the paired t test, Holm-corrected.
+        t_test_p_bonferroni: The same, Bonferroni-corrected.
         randomization_p: Of the paired randomization test, Holm-corrected.
+        randomization_p_bonferroni: The same, Bonferroni-corrected.
         interval: 95 % interval of the difference, by conversation; None too where there is only one conversation.
         wins: Turns on which the run is better than the baseline (for FLOPS and L0: lower).
         ties: Turns on which both are equal.
@@ -48,10 +52,12 @@ class ComparisonRow:
     run: str
     measure: str
     n: int
-    mean: float
+    mean: float | None
     difference: float | None = None
     t_test_p: float | None = None
+    t_test_p_bonferroni: float | None = None
     randomization_p: float | None = None
+    randomization_p_bonferroni: float | None = None
     interval: tuple[float, float] | None = None
     wins: int | None = None
     ties: int | None = None
@@ -93,75 +99,66 @@ def compare(
         values = {
             run: np.array([turns[query_id][measure] for query_id in query_ids], dtype=np.float64)
             for run, turns in per_turn.items()
+            if some(turns, measure)
         }
-        base = values[baseline]
-        rows.append(ComparisonRow(baseline, measure, len(base), float(base.mean())))
-        t_test = holm([paired_t_test(values[run], base) for run in others])
-        randomization = holm([randomization_test(values[run], base, seed=seed) for run in others])
-        for position, run in enumerate(others):
-            wins, ties, losses = _outcomes(values[run] - base, less_is_better=measure in LESS_IS_BETTER)
+        base = values.get(baseline)
+        rows.append(ComparisonRow(baseline, measure, len(query_ids), None if base is None else float(base.mean())))
+        compared = {} if base is None else {run: values[run] for run in others if run in values}
+        p = {} if base is None else _corrected(compared, base, seed)
+        for run in others:
+            if base is None or run not in compared:
+                mean = float(values[run].mean()) if run in values else None
+                rows.append(ComparisonRow(run, measure, len(query_ids), mean))
+                continue
+            differences = values[run] - base
+            better = gains(differences, measure)
+            wins, losses = int((better > 0).sum()), int((better < 0).sum())
             rows.append(
                 ComparisonRow(
                     run=run,
                     measure=measure,
                     n=len(base),
                     mean=float(values[run].mean()),
-                    difference=float((values[run] - base).mean()),
-                    t_test_p=float(t_test[position]),
-                    randomization_p=float(randomization[position]),
-                    interval=_interval(values[run] - base, conversation_ids, seed),
+                    difference=float(differences.mean()),
+                    t_test_p=p[run][0],
+                    t_test_p_bonferroni=p[run][1],
+                    randomization_p=p[run][2],
+                    randomization_p_bonferroni=p[run][3],
+                    interval=interval(differences, conversation_ids, seed=seed),
                     wins=wins,
-                    ties=ties,
+                    ties=len(base) - wins - losses,
                     losses=losses,
                 )
             )
     return rows
 
 
-def compare_table(rows: Sequence[ComparisonRow]) -> Table:
-    """The rows as a table; a star marks p of the randomization test below 0.05 after Holm's correction."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold")
-    for header in ("mean", "difference", "95 % interval", "p\nt test", "p\nrandom.", "win/tie\n/loss"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for position, row in enumerate(rows):
-        if position == 0 or rows[position - 1].measure != row.measure:
-            if position:
-                table.add_section()
-            table.add_row(Text(row.measure, style="bold"))
-        table.add_row(Text(row.run), figure(row.measure, row.mean), *_comparison(row))
-    counts = sorted({row.n for row in rows})
-    table.caption = (
-        f"n = {', '.join(map(str, counts))} turns. p: two-sided, Holm over the runs of a measure; * randomization "
-        f"p < {SIGNIFICANT}. Intervals resample conversations."
-    )
-    table.caption_justify = "left"
-    return table
+def _corrected(
+    compared: Mapping[str, NDArray[np.float64]], base: NDArray[np.float64], seed: int
+) -> dict[str, tuple[float, ...]]:
+    """By run: p of the t test after Holm and Bonferroni, and of the randomization test after both."""
+    t_test = [paired_t_test(own, base) for own in compared.values()]
+    randomization = [randomization_test(own, base, seed=seed) for own in compared.values()]
+    columns = [correction(p).tolist() for p in (t_test, randomization) for correction in (holm, bonferroni)]
+    return dict(zip(compared, zip(*columns, strict=True), strict=True))
 
 
-def _comparison(row: ComparisonRow) -> list[str]:
-    if row.difference is None or row.t_test_p is None or row.randomization_p is None:
-        return ["baseline", "", "", "", ""]
-    star = "*" if row.randomization_p < SIGNIFICANT else " "
-    interval = "-" if row.interval is None else f"[{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]"
-    outcomes = f"{row.wins}/{row.ties}/{row.losses}"
-    return [f"{row.difference:+.3f}{star}", interval, _p(row.t_test_p), _p(row.randomization_p), outcomes]
+def some(turns: PerTurn, measure: str) -> bool:
+    """Whether a run has a measure for any turn: another system's run has neither FLOPS nor L0."""
+    return any(measure in values for values in turns.values())
 
 
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _outcomes(differences: NDArray[np.float64], *, less_is_better: bool) -> tuple[int, int, int]:
-    gains = -differences if less_is_better else differences
+def gains(differences: NDArray[np.float64], measure: str) -> NDArray[np.float64]:
+    """By how much each turn is better, (N,): costs with the sign turned, and 0 where only the rounding differs."""
+    better = -differences if measure in LESS_IS_BETTER else differences
     # Means over ranks such as .1 + .2 and .3 differ by rounding alone, which is no win.
-    wins, losses = int((gains > 1e-12).sum()), int((gains < -1e-12).sum())
-    return wins, len(gains) - wins - losses, losses
+    return np.where(np.abs(better) > 1e-12, better, 0.0)
 
 
-def _interval(
-    differences: NDArray[np.float64], conversation_ids: Sequence[str], seed: int
+def interval(
+    differences: NDArray[np.float64], conversation_ids: Sequence[str], *, seed: int = 0
 ) -> tuple[float, float] | None:
+    """95 % interval of the mean difference, by conversation; None where there is only one."""
     if len(set(conversation_ids)) < 2:
         return None
     return bootstrap_by_conversation(differences, conversation_ids, seed=seed)
@@ -178,6 +175,8 @@ def _check(
         if missing := [query_id for query_id in query_ids if query_id not in turns]:
             problems.append(f"{run} lacks {_named(missing)}, which other runs have: evaluate all on the same split")
         for measure in measures:
+            if measure in LESS_IS_BETTER and not some(turns, measure):
+                continue
             if missing := [query_id for query_id in turns if measure not in turns[query_id]]:
                 known = sorted(set.intersection(*(set(values) for values in turns.values())))
                 problems.append(f"{run} lacks {measure} for {_named(missing)}; every turn has: {', '.join(known)}")

@@ -32,7 +32,7 @@ from retort.measures.sparsity import activation_share, flops, l0_per_row, per_qu
 from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.retrieval.exact import search_collection
-from retort.retrieval.runs import run_scores, trec_run
+from retort.retrieval.runs import run_scores, trec_qrels, trec_run
 from retort.retrieval.students import FROZEN_VECTORS, Run, open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import TextEncoder
@@ -71,7 +71,7 @@ class Evaluation:
     """What an evaluation came to.
 
     Attributes:
-        folder: Where ``measures.json``, ``measures.parquet`` and ``run.trec`` stand.
+        folder: Where ``measures.json``, ``measures.parquet``, ``run.trec`` and ``qrels.trec`` stand.
         measures: n, R@100, R@10, RR, nDCG@3, Judged@10, FLOPS, L0 and ``by_turn``.
         record: Its record.
         reused: Whether it was there already.
@@ -359,6 +359,8 @@ def evaluate(
             stage.folder.write_bytes("measures.json", (json.dumps(measures, indent=1) + "\n").encode()),
             stage.folder.write_table("measures.parquet", table),
             stage.folder.write_bytes("run.trec", trec_run(run, tag=tag).encode()),
+            # Of no version of its own: evaluations from before it are as good, and `retort show qrels` prints theirs.
+            stage.folder.write_bytes("qrels.trec", trec_qrels(questions.judgements).encode()),
         )
         buffer = io.BytesIO()
         np.savez(buffer, indptr=queries.indptr, indices=queries.indices, values=queries.values)

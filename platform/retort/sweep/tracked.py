@@ -209,7 +209,9 @@ class TrackedSweep(Listener):
             # A sweep's row among others has the measures of the student that one would take of it.
             best = sweep.champion()
             self.parent.log_measures(best.validation)
-            self.parent.log_measures({f"{sweep.split}/{name}": value for name, value in (best.evaluation or {}).items()})
+            self.parent.log_measures(
+                {f"{sweep.split}/{name}": value for name, value in (best.evaluation or {}).items()}
+            )
             self.parent.set_tags({"retort.champion": best.run or ""})
         with tempfile.TemporaryDirectory() as temporary:
             for name in (RESULT, PNG, HTML):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-__all__ = ["MlflowRun", "MlflowTracker", "default_artifact_root", "default_tracking_uri"]
+__all__ = ["MlflowRun", "MlflowTracker", "default_artifact_root", "default_tracking_uri", "look_up"]
 
 MAX_METRICS_PER_CALL: Final = 1000  # of mlflow.utils.validation
 MAX_PARAMS_PER_CALL: Final = 100
@@ -72,6 +72,26 @@ def default_artifact_root(workspace: _Place, uri: str) -> str | None:
     if not uri.startswith(_DATABASES) or not workspace.is_local:
         return None
     return f"{workspace.root}/mlartifacts"
+
+
+def look_up(uri: str, run_id: str) -> FoundRun:
+    """A run by its id, of whatever experiment; nothing is made where nothing is.
+
+    Raises:
+        InputError: If no server answers, there is no database, or it has no such run.
+    """
+    _check_server(uri)
+    file = _sqlite_file(uri)
+    if file is not None and not file.exists():
+        raise InputError(f"there is no MLflow database at {uri}, and so no run {run_id}")
+    with _alone_at(uri):
+        client = _client(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _found(client.get_run(run_id))
+    except MlflowException as error:
+        raise InputError(f"MLflow at {uri} has no run {run_id}: {error.message}") from error
 
 
 class MlflowTracker:
