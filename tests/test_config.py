@@ -1,6 +1,10 @@
 """Settings: their defaults fit together, wrong ones are reported all at once, and only results have an identity."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,12 +20,14 @@ from retort.config import (
     load_experiment,
     parse_overrides,
     read_yaml,
+    shipped_spaces,
     validated,
     with_overrides,
 )
 from retort.errors import ConfigError
 from retort.identity import canonical_json
 
+SPACES = Path(__file__).parents[1] / "search_spaces"
 OBJECTIVES = {"R@100": "max", "FLOPS": "min"}
 
 
@@ -455,3 +461,27 @@ def test_a_preset_penalizes_passages_where_they_are_trained(paper, passages, que
 def test_trained_passages_that_do_not_fit_are_refused(data, problem):
     with pytest.raises(ConfigError, match=problem):
         experiment_from(data)
+
+
+def test_what_comes_with_retort_is_found_by_name(tmp_path, monkeypatch, retort):
+    files = {str(file.relative_to(SPACES).with_suffix("")): file for file in SPACES.rglob("*.yaml")}
+    assert shipped_spaces() == files and len(files) > 10
+    monkeypatch.chdir(tmp_path)  # not in a checkout
+    for name in ("smoke", "smoke.yaml", "search_spaces/smoke.yaml"):
+        assert read_yaml(name) == yaml.safe_load(files["smoke"].read_text())
+    own = tmp_path / "smoke"
+    own.write_text("seed: 7")
+    assert read_yaml("smoke") == {"seed": 7}  # a file of one's own goes first
+    with pytest.raises(ConfigError, match="no such file; with Retort come .*pareto"):
+        read_yaml("nothing")
+    listed = retort("show", "spaces", "--json")
+    assert listed.code == 0 and listed.json().keys() == files.keys()
+    assert listed.json()["smoke"] == "does everything run?"
+    assert retort("show", "spaces", "pareto").out == files["pareto"].read_text()
+    assert retort("show", "spaces", "nothing").code == 2
+
+
+def test_an_installation_has_all_of_them():
+    data = tomllib.loads((SPACES.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    shipped = {file for patterns in data.values() for pattern in patterns for file in SPACES.parent.glob(pattern)}
+    assert shipped == set(SPACES.rglob("*.yaml"))

@@ -109,6 +109,37 @@ def show_settings(
     table_console().print(table, markup=False)
 
 
+@show.command("spaces")
+def show_spaces(
+    name: Annotated[str | None, typer.Argument(help="Print this one, to begin one of your own with.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the search spaces and profiles that come with Retort, each with its question; or print one of them.
+
+    Example: retort show spaces pareto > mine.yaml
+    """
+    from retort.config import shipped_spaces
+    from retort.errors import InputError
+
+    spaces = shipped_spaces()
+    if name is not None:
+        if name not in spaces:
+            raise InputError(f"no search space {name!r} comes with Retort; there are {', '.join(spaces)}")
+        sys.stdout.write(spaces[name].read_text(encoding="utf-8"))
+        return
+    questions = {}
+    for one, path in spaces.items():
+        comments = [line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+        first = " ".join(comments).partition("? ")[0].partition(". ")[0].rstrip(".?:")
+        asked = first.startswith("Question: ")
+        questions[one] = f"{first.removeprefix('Question: ')}{'?' if asked else ''}"
+    if as_json:
+        print_json(questions)
+        return
+    for one, question in questions.items():
+        say(f"{one}\n    {question}")
+
+
 @show.command("qrels")
 def show_qrels(
     split: Annotated[str, typer.Argument(help="A split, or validate: what a run's experiment holds out.")],

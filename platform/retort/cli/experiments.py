@@ -163,7 +163,10 @@ def _in_domain(workspace: "Workspace", run: str) -> dict[str, Any] | None:
 
 
 def sweep(
-    space: Annotated[Path, typer.Argument(help="The search space's YAML.")],
+    space: Annotated[
+        Path,
+        typer.Argument(help="The search space's YAML, or the name of one that comes with Retort: retort show spaces."),
+    ],
     workspace: WorkspaceOption,
     overrides: Overrides = None,
     profile: ProfileOption = None,

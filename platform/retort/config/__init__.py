@@ -30,6 +30,7 @@ from retort.config.reading import (
     load_experiment,
     parse_overrides,
     read_yaml,
+    shipped_spaces,
     with_overrides,
     with_profiles,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "read_yaml",
     "settings_markdown",
     "settings_of",
+    "shipped_spaces",
     "validated",
     "with_overrides",
     "with_profiles",

@@ -1,5 +1,6 @@
 """From YAML files and ``key=value`` words to checked settings."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,52 @@ from retort.config.base import validated
 from retort.config.experiment import ExperimentConfig
 from retort.errors import ConfigError
 
-__all__ = ["experiment_from", "load_experiment", "parse_overrides", "read_yaml", "with_overrides", "with_profiles"]
+__all__ = [
+    "experiment_from",
+    "load_experiment",
+    "parse_overrides",
+    "read_yaml",
+    "shipped_spaces",
+    "with_overrides",
+    "with_profiles",
+]
+
+# In a checkout, and in an installation.
+SPACES = (Path(__file__).parents[3] / "search_spaces", Path(sys.prefix) / "share" / "retort" / "search_spaces")
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """The search spaces and profiles that come with Retort, by name: ``pareto``, ``profiles/mtrag``."""
+    for folder in SPACES:
+        if folder.is_dir():
+            return {str(file.relative_to(folder).with_suffix("")): file for file in sorted(folder.rglob("*.yaml"))}
+    return {}
+
+
+def _found(path: str | Path) -> Path:
+    """A file, or, where there is none, the one of that name that comes with Retort."""
+    path = Path(path)
+    if path.exists():
+        return path
+    name = str(path.with_suffix("") if path.suffix == ".yaml" else path).removeprefix("search_spaces/")
+    return shipped_spaces().get(name, path)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
+
+    Args:
+        path: The file; where there is none, the name of one that comes with Retort, such as ``pareto``.
 
     Raises:
         ConfigError: If the file is missing, no UTF-8, no YAML, or holds something else.
     """
     source = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _found(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(["no such file"], source=source) from error
+        known = ", ".join(shipped_spaces())
+        raise ConfigError([f"no such file; with Retort come {known}"], source=source) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"cannot be read: {error}"], source=source) from error
     try:
