@@ -472,7 +472,7 @@ def test_what_comes_with_retort_is_found_by_name(tmp_path, monkeypatch, retort):
     own = tmp_path / "smoke"
     own.write_text("seed: 7")
     assert read_yaml("smoke") == {"seed": 7}  # a file of one's own goes first
-    with pytest.raises(ConfigError, match="no such file; with Retort come .*pareto"):
+    with pytest.raises(ConfigError, match=r"no such file; with Retort come .*pareto"):
         read_yaml("nothing")
     listed = retort("show", "spaces", "--json")
     assert listed.code == 0 and listed.json().keys() == files.keys()
