@@ -30,10 +30,19 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
         return
     from retort.report.front import front_table
     from retort.report.measures import baselines_table
+    from retort.report.sweeps import read_sweep, unregularised_trials
     from retort.tracking import default_tracking_uri
 
     console = table_console()
-    console.print(front_table(done.points, done.objectives, hypervolume=done.hypervolume, reference=done.reference))
+    console.print(
+        front_table(
+            done.points,
+            done.objectives,
+            hypervolume=done.hypervolume,
+            reference=done.reference,
+            unregularised=unregularised_trials(read_sweep(done.folder)),
+        )
+    )
     if done.baselines:
         console.print(baselines_table(done.baselines, done.split))
     say(f"front: {done.folder.url('front.html')}\n       {done.folder.url('front.png')}")

@@ -34,7 +34,7 @@ from retort.config.reading import (
     with_profiles,
 )
 from retort.config.rewriting import EndpointConfig, RewritingConfig
-from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig
+from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig, point_settings
 
 __all__ = [
     "MIN_REFERENCE_FLOPS",
@@ -59,6 +59,7 @@ __all__ = [
     "experiment_from",
     "load_experiment",
     "parse_overrides",
+    "point_settings",
     "read_yaml",
     "validated",
     "with_overrides",
