@@ -100,8 +100,8 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
     """Write a report's files, over those of an earlier report; returns where they are.
 
     Args:
-        pages: File name -> content.
-        workspace: Where they go by default, below ``reports/``.
+        pages: File name -> content; a name may have folders.
+        workspace: Where they go by default.
         name: The report's folder there.
         out: A local directory instead.
 
@@ -109,7 +109,7 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
         InputError: If ``out`` is a file.
     """
     if out is None:
-        folder = workspace.folder(f"reports/{name}")
+        folder = workspace.folder(name)
         for file, content in pages.items():
             folder.write_bytes(file, content)
         return folder.url()
@@ -117,5 +117,6 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
         raise InputError(f"--out {out} is a file; name a directory")
     out.mkdir(parents=True, exist_ok=True)
     for file, content in pages.items():
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
         (out / file).write_bytes(content)
     return str(out)

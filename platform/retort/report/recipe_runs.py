@@ -14,12 +14,10 @@ from retort.report.recipes import (
     recipe_report,
     unregularised_students,
 )
-from retort.report.sweeps import SweepFiles, find_sweeps
+from retort.report.sweeps import FRONT, SweepFiles, find_sweeps
 from retort.storage import Workspace
 
 __all__ = ["fronts_report"]
-
-FRONT = "front.json"
 
 
 def fronts_report(

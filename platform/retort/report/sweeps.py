@@ -2,19 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from retort.config import ExperimentConfig, experiment_from, point_settings, with_overrides
 from retort.errors import WorkspaceError
-from retort.report.points import Scalar, TrialPoint
+from retort.measures.pareto import non_dominated
+from retort.report.points import Direction, Scalar, TrialPoint
 from retort.storage import Folder, Workspace
 
 __all__ = [
     "DESCRIPTION",
+    "FRONT",
     "SweepFiles",
     "find_sweeps",
     "list_sweeps",
+    "mark_front",
     "read_sweep",
     "read_trials",
     "trial_file",
@@ -22,6 +27,7 @@ __all__ = [
 ]
 
 DESCRIPTION = "sweep.json"  # name, base and settings of the search space
+FRONT = "front.json"  # of a sweep that has ended: its trials with the front's evaluation, hypervolume, baselines
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,19 @@ class SweepFiles:
 def unregularised_trials(sweep: SweepFiles) -> set[str]:
     """The finished trials whose queries nothing keeps sparse, whatever of that is searched, a variant's or the base's."""
     return {point.trial for point in sweep.finished if not sweep.experiment(point).regularization.is_regularized}
+
+
+def mark_front(points: Sequence[TrialPoint], objectives: Mapping[str, Direction]) -> list[TrialPoint]:
+    """The same points, with ``on_front`` set from the finished trials' own measures."""
+    finished = [number for number, point in enumerate(points) if point.status == "finished"]
+    marked = [replace(point, on_front=False) for point in points]
+    if finished:
+        values = np.array([[points[number].validation[name] for name in objectives] for number in finished])
+        for number, best in zip(
+            finished, non_dominated(values, [w == "max" for w in objectives.values()]), strict=True
+        ):
+            marked[number] = replace(points[number], on_front=bool(best))
+    return marked
 
 
 def trial_file(trial: str) -> str:
