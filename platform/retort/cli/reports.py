@@ -113,7 +113,8 @@ def report(
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="fronts: compared with; by default the first recipe.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="A directory; by default the sweep's own, or one below reports/ in the workspace.")
+        Path | None,
+        typer.Option(help="A directory; by default the sweep's own, or one below reports/ in the workspace."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

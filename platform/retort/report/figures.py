@@ -199,10 +199,11 @@ def tick_values(low: float, high: float, *, log: bool = False, most: int = 7) ->
         else:
             values = values[:: math.ceil(len(values) / most)]
     if len(values) < 2:  # between two powers of ten a log axis may have no round value at all
-        rough = (high - low) / most
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-        values = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        power = 10.0 ** math.floor(math.log10((high - low) / most))
+        for step in (power, 2 * power, 5 * power, 10 * power):
+            values = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+            if len(values) <= most:
+                break
     return tuple((value, f"{float(f'{value:.6g}'):g}") for value in values)
 
 

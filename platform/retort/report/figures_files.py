@@ -25,13 +25,13 @@ _MARKERS: Final = {
     "x": "X",
     "line-ew": "_",
 }
-_LINES: Final = {"solid": "-", "dash": (0, (6, 3)), "dot": (0, (1.5, 2)), "steps": "-"}
+_LINES: Final = {"solid": "-", "dash": (0, (3.5, 1.8)), "dot": (0, (1.5, 2)), "steps": "-"}
 _INK, _GRID = "#222222", "#e4e4e4"
 _WIDTH: Final = 9.0  # inches
 
 
-def drawn_files(figure: Figure) -> dict[str, bytes]:
-    """The figure as ``png`` and as ``svg``; equal figures are equal files."""
+def drawn_files(figure: Figure, heading: str) -> dict[str, bytes]:
+    """The figure as ``png`` and as ``svg``, under a heading and its title; equal figures are equal files."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Picture
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -53,7 +53,15 @@ def drawn_files(figure: Figure) -> dict[str, bytes]:
         _draw(axes, chart, small=not single)
     for axes in list(grid.flat)[len(figure.charts) :]:
         axes.set_visible(False)
-    picture.text(0.015, 1 - 0.25 / height, figure.title, fontsize=13, weight="bold", va="center", parse_math=False)
+    picture.text(
+        0.015,
+        1 - 0.25 / height,
+        f"{heading}: {figure.title}",
+        fontsize=13,
+        weight="bold",
+        va="center",
+        parse_math=False,
+    )
     for number, line in enumerate(text):
         at = 1 - (0.5 + 0.17 * number) / height
         picture.text(0.015, at, line, fontsize=8.5, color="#444444", va="center", parse_math=False)
@@ -72,6 +80,7 @@ def drawn_files(figure: Figure) -> dict[str, bytes]:
             borderpad=0.2,
             columnspacing=1.4,
             handletextpad=0.5,
+            handlelength=2.3,
         )
         picture.add_artist(legend)
     return figure_files(picture)
@@ -163,6 +172,7 @@ def _draw(axes: "Axes", chart: Chart, *, small: bool) -> None:
         axes.set_title(chart.title.replace("$", r"\$"), fontsize=9, loc="left", weight="bold")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines["left"].set_visible(bool(chart.y.ticks or chart.y.title))
 
 
 def _finish(axes: "Axes", axis: Axis, which: str, size: float, *, dark: bool = False) -> None:

@@ -15,6 +15,7 @@ __all__ = ["figure_html", "plotly_chart", "script_json"]
 
 _DASHES: Final = {"solid": "solid", "dash": "dash", "dot": "dot", "steps": "solid"}
 _INK, _GRID, _FONT = "#222222", "#e4e4e4", "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+_BUTTONS: Final = ("zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d")  # none that leaves the page
 _LARGE, _SMALL = 460, 280  # a chart's height in pixels, alone and among others
 
 
@@ -32,7 +33,7 @@ def plotly_chart(chart: Chart, *, small: bool = False) -> dict[str, Any]:
     data = [_trace(series, places) for series, places in zip(chart.series, positions, strict=True)]
     layout: dict[str, Any] = {
         "height": chart.height or (_SMALL if small else _LARGE),
-        "margin": {"l": 20, "r": 18, "t": 12, "b": 20},
+        "margin": {"l": 20, "r": 18, "t": 12 if small else 34, "b": 20},
         "font": {"family": _FONT, "size": 12 if small else 14, "color": _INK},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
@@ -59,7 +60,7 @@ def plotly_chart(chart: Chart, *, small: bool = False) -> dict[str, Any]:
             for note in chart.notes
         ]
         layout["xaxis"] |= {"gridcolor": _INK, "griddash": "solid"}
-    config = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    config = {"responsive": True, "displaylogo": False, "displayModeBar": "hover", "modeBarButtons": [_BUTTONS]}
     return {"data": data, "layout": layout, "config": config | ({"displayModeBar": False} if small else {})}
 
 
@@ -75,6 +76,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "title": {"text": html.escape(axis.title), "standoff": 10},
         "automargin": True,
         "gridcolor": _GRID,
+        "showline": bool(axis.ticks or axis.title),
         "linecolor": _INK,
         "zeroline": False,
         "ticks": "outside" if axis.ticks else "",

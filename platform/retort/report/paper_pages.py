@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from retort.errors import InputError
@@ -11,6 +12,7 @@ from retort.report.paper_plots import by_turn_figures
 from retort.report.points import figure
 from retort.report.published import REFERENCES, SOURCE
 from retort.storage import Workspace
+from retort.storage.files import write_all, write_aside
 
 __all__ = ["markdown_table", "paper_pages", "write_pages"]
 
@@ -117,6 +119,5 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
         raise InputError(f"--out {out} is a file; name a directory")
     out.mkdir(parents=True, exist_ok=True)
     for file, content in pages.items():
-        (out / file).parent.mkdir(parents=True, exist_ok=True)
-        (out / file).write_bytes(content)
+        write_aside(out / file, partial(write_all, content=content))
     return str(out)

@@ -30,10 +30,10 @@ __all__ = ["BASELINES", "LOG", "TITLES", "baseline_name", "front_figures", "hove
 
 TITLES: Final = {
     "FLOPS": "FLOPS: multiplications per query-passage pair (log)",
-    "L0": "L0: active terms of a query",
+    "L0": "L0: active terms of a query (log)",
     "latency": "latency: milliseconds per query, median (log)",
 }
-LOG: Final = ("FLOPS", "latency")
+LOG: Final = ("FLOPS", "L0", "latency")
 BASELINES: Final[tuple[tuple[str, Marker], ...]] = (
     (GREEN, "square"),
     (ORANGE, "triangle-up"),
@@ -97,6 +97,8 @@ class _Front:
         self.floor = min(positive) / 2 if positive else 0.01
         self.floored = cost in LOG and len(positive) < len(across)
         self.across = [self._drawn(value) for value in across]
+        # The front's line ends where the costliest trial lies: what lies beyond was not tried.
+        self.right = max((self._drawn(place[0]) for _, place in (*self.front, *self.dominated)), default=0.0)
 
     def _evaluation(self, point: TrialPoint) -> Measures:
         return self._with_latency(point.run or "", point.evaluation or {})
@@ -130,7 +132,7 @@ class _Front:
         chart = Chart(
             x=Axis(TITLES.get(self.cost, self.cost) + floored, (left, right), tick_values(left, right, log=log), log),
             y=Axis(self.worth, (bottom, top), tick_values(bottom, top)),
-            series=[*self._reference_series(left, right), *self._trial_series(right), *self._mark_series()],
+            series=[*self._reference_series(left, right), *self._trial_series(), *self._mark_series()],
         )
         file = f"front-{self.cost.lower().replace('@', '')}"
         return Figure(file, f"{self.worth} against {self.cost}", self._text(), [chart])
@@ -180,7 +182,7 @@ class _Front:
         name = f"front, {self.split} (reported on)"
         return [*lines, *([Series(name, x, y, VERMILLION, line="dot", width=0.9, legend=False)] if x else [])]
 
-    def _trial_series(self, right: float) -> list[Series]:
+    def _trial_series(self) -> list[Series]:
         series = []
         if self.dominated:
             points = [point for point, _ in self.dominated]
@@ -204,7 +206,7 @@ class _Front:
         name = "front, validation (chosen on)"
         if self.chosen:
             # At a cost between two points the cheaper one is what can be had: the line is flat up to the next point.
-            series.append(Series(name, [*x, right], [*y, y[-1]], BLUE, line="steps", width=2, legend=False))
+            series.append(Series(name, [*x, self.right], [*y, y[-1]], BLUE, line="steps", width=2, legend=False))
         series.append(
             Series(
                 name,

@@ -14,6 +14,7 @@ from retort.report.sweep_report import SweepReport
 __all__ = ["importance_figure", "parallel_figure", "slice_figure"]
 
 MOST_TEXT: Final = 18  # characters of a choice below an axis
+_PLANE, _LETTER = 720, 7.6  # pixels that a chart has on a page of 800, and that a letter takes
 _ROOM: Final = 40  # characters that stand side by side below a small chart
 _FRONT, _OTHERS = "front", "dominated trials"
 
@@ -84,7 +85,17 @@ def _objective_axis(report: SweepReport, measure: str) -> tuple[Axis, float]:
     floor = (min(positive) / 2 if positive else 0.01) if log else -math.inf
     low, high = bounds([max(value, floor) for value in values], log=log, margin=0.1)
     title = f"{measure} (log)" if log else measure
-    return Axis(title, (low, high), tick_values(low, high, log=log, most=5), log), floor
+    return Axis(
+        title,
+        (low, high),
+        tick_values(
+            low,
+            high,
+            log=log,
+            most=6,
+        ),
+        log,
+    ), floor
 
 
 def slice_figure(report: SweepReport) -> Figure | None:
@@ -119,7 +130,7 @@ def slice_figure(report: SweepReport) -> Figure | None:
         "All finished trials on the validation turns, each setting by itself: what else differs between the trials is not held "
         "still. Bars: the median of a choice that several trials have."
     )
-    return Figure("slices", "What each setting did", text, charts, columns=2)
+    return Figure("slices", "Each setting by itself", text, charts, columns=2)
 
 
 def _medians(knob: _Knob, points: Sequence[TrialPoint], measure: str, floor: float) -> list[Series]:
@@ -143,7 +154,8 @@ def parallel_figure(report: SweepReport) -> Figure | None:
         return None
     names = short_knobs([knob.key for knob in knobs])
     axes = [knob.axis() for knob in knobs]
-    most = max(7, 84 // (len(knobs) + 2))
+    count = len(knobs) + len(report.objectives)
+    most = max(5, int(_PLANE / count / _LETTER))
     notes = [
         Note(float(place), share, _cut(text, most))
         for place, (knob, axis) in enumerate(zip(knobs, axes, strict=True))
@@ -173,7 +185,10 @@ def parallel_figure(report: SweepReport) -> Figure | None:
     titles = [_broken(names[knob.key]) for knob in knobs] + [
         f"{measure}{' (log)' if measure in LOG else ''}" for measure in report.objectives
     ]
-    x_axis = Axis("", (-0.55, len(titles) - 0.85), tuple((float(place), title) for place, title in enumerate(titles)))
+    # Left of the first axis there is as much room as its texts take.
+    first = 14 + _LETTER * max(len(note.text) for note in notes if note.x == 0)
+    left = first * (count - 0.85) / (_PLANE - first)
+    x_axis = Axis("", (-left, count - 0.85), tuple((float(place), title) for place, title in enumerate(titles)))
     chart = Chart(x_axis, Axis("", (-0.04, 1.04), ()), series, notes=notes)
     text = "A line is a trial: its settings from left to right, then its objectives on the validation turns, better further up."
     return Figure("parallel", "Settings and objectives together", text, [chart])

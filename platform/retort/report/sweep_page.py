@@ -32,7 +32,9 @@ def report_pages(report: SweepReport) -> dict[str, bytes]:
     turns = turn_figure(report)
     pages = {PAGE: _page(report, fronts, knobs, turns).encode()}
     for drawn in (*fronts, *knobs, *([turns] if turns is not None else [])):
-        pages |= {f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn).items()}
+        pages |= {
+            f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn, report.sweep.name).items()
+        }
     return pages | {f"reproduce/{name}": text.encode() for name, text in report.reproduction.files.items()}
 
 
@@ -113,7 +115,7 @@ def _untold(report: SweepReport) -> list[str]:
 
 def _table(headers: Sequence[tuple[str, str]], rows: Sequence[tuple[str, Sequence[Cell]]], *, caption: str) -> str:
     head = "".join(
-        f'<th scope="col" class="{kind}"><button type="button">{html.escape(name)}</button></th>'
+        f'<th scope="col" class="{kind}"><button type="button">{html.escape(name).replace(chr(10), "<br>")}</button></th>'
         for name, kind in headers
     )
     lines = [
@@ -143,16 +145,21 @@ def _runs(report: SweepReport) -> list[str]:
     failed = [point for point in report.points if point.status == "failed"]
     knobs = varying_knobs(report.points)
     names = short_knobs(knobs)
+    texts = {key: "left" if any(_knob_cell(point, key)[1] is None for point in report.points) else "" for key in knobs}
     numbers = report.numbers()
     split = report.split or "evaluation"
     measures = [name for name in _MEASURES if any(name in point.validation for point in finished)]
     evaluated = [name for name in measures if any(name in (point.evaluation or {}) for point in finished)]
     parts = []
     if finished:
-        headers = [("#", ""), *((names[key], "") for key in knobs), *((f"{name} validation", "") for name in measures)]
-        headers += [(f"{name} {split}", "") for name in evaluated]
-        headers += [(f"latency ms {split}", "")] * bool(report.latencies)
-        headers += [("training s", ""), ("trial", "left"), ("run", "left")]
+        headers = [
+            ("#", ""),
+            *((names[key], texts[key]) for key in knobs),
+            *((f"{name}\nvalidation", "") for name in measures),
+        ]
+        headers += [(f"{name}\n{split}", "") for name in evaluated]
+        headers += [(f"latency ms\n{split}", "")] * bool(report.latencies)
+        headers += [("training\ns", ""), ("trial", "left"), ("run", "left")]
         rows = []
         order = {point.trial: place for place, point in enumerate(report.front)}
         for point in sorted(finished, key=lambda one: (order.get(one.trial, math.inf), one.trial)):
@@ -172,7 +179,7 @@ def _runs(report: SweepReport) -> list[str]:
         parts.append(_table(headers, rows, caption="Finished trials"))
     parts.append(f"<h3>Failed trials</h3>{'' if failed else '<p>None.</p>'}")
     if failed:
-        headers = [("trial", "left"), *((names[key], "") for key in knobs), ("reason", "left")]
+        headers = [("trial", "left"), *((names[key], texts[key]) for key in knobs), ("reason", "left")]
         rows = [
             (
                 "failed",

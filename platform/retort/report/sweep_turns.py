@@ -45,13 +45,12 @@ def turn_figure(report: SweepReport) -> Figure | None:
             strict=False,
         ):
             series.append(_turn_series(baseline_name(name), found, measure, groups, colour, None))
-        values = [value for one in series for value in one.y if value is not None]
-        low, high = bounds(values, margin=0.08)
-        low = 0.0 if measure == "L0" else low
+        log = measure == "L0"
+        low, high = bounds([value for one in series for value in one.y if value is not None], log=log, margin=0.08)
         charts.append(
             Chart(
                 x=Axis("turn number (turns)", (-0.3, len(groups) - 0.7), ticks),
-                y=Axis(TITLES.get(measure, measure), (low, high), tick_values(low, high)),
+                y=Axis(TITLES.get(measure, measure), (low, high), tick_values(low, high, log=log), log),
                 series=series,
                 height=380,
             )
@@ -62,7 +61,7 @@ def turn_figure(report: SweepReport) -> Figure | None:
         "baselines. In brackets: how many turns have the number; the deepest are one group, since few conversations go so "
         f"far.{left_out}"
     )
-    return Figure("turns", "Sparsity and recall by turn number", text, charts, columns=2)
+    return Figure("turns", f"L0 and {worth} by turn number", text, charts, columns=2)
 
 
 def _groups(by_turn: ByTurn) -> dict[str, tuple[list[str], float]]:
@@ -87,7 +86,8 @@ def _turn_series(
     for held, _ in groups.values():
         told = [by_turn[number] for number in held if number in by_turn and measure in by_turn[number]]
         n = sum(one["n"] for one in told)
-        values.append(sum(one["n"] * one[measure] for one in told) / n if n else None)
+        mean = sum(one["n"] * one[measure] for one in told) / n if n else None
+        values.append(None if measure == "L0" and mean == 0 else mean)  # 0 has no place on a log axis
     hover = [
         f"{name}\nturn {label}: {measure} {figure(measure, value)} (n {int(n)})"
         for (label, (_, n)), value in zip(groups.items(), values, strict=True)
