@@ -204,7 +204,7 @@ class _Front:
         x = [self._drawn(place[0]) for _, place in front]
         y = [place[1] for _, place in front]
         name = "front, validation (chosen on)"
-        if self.chosen:
+        if self.chosen and (self.report.objectives[self.worth], self.report.objectives[self.cost]) == ("max", "min"):
             # At a cost between two points the cheaper one is what can be had: the line is flat up to the next point.
             series.append(Series(name, [*x, self.right], [*y, y[-1]], BLUE, line="steps", width=2, legend=False))
         series.append(

@@ -37,7 +37,8 @@ def importance(
     """The share of each searched setting in each objective's variance, FLOPS taken as its logarithm.
 
     fANOVA (Hutter et al., ICML 2014) fits a random forest to the trials and splits the variance of its prediction over the
-    whole space; of every setting its own part is shown, without interactions, as a share of all such parts. Of a few trials, or of trials that an optimiser drew to one corner, it is a hint and no measurement.
+    whole space; of every setting its own part is shown, without interactions, as a share of all such parts. Of a few trials,
+    or of trials that an optimiser drew to one corner, it is a hint and no measurement.
 
     Args:
         points: All trials; the finished ones count.
