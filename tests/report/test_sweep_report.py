@@ -106,6 +106,21 @@ def test_latency_is_drawn_where_it_was_measured(changed):
     assert b"latency ms" in report_pages(report)["report.html"]
 
 
+def test_many_settings_have_slanted_names_and_room_for_the_first(report):
+    search = {f"section.setting_number_{number}": [0, 1] for number in range(9)}
+    points = [
+        replace(point, config={key: (place + number) % 2 for number, key in enumerate(search)})
+        for place, point in enumerate(report.points)
+    ]
+    sweep = replace(report.sweep, settings={**report.sweep.settings, "search": search})
+    (chart,) = parallel_figure(replace(report, points=tuple(points), sweep=sweep)).charts
+    few = parallel_figure(report).charts[0]
+
+    assert chart.x.slanted and chart.x.ticks[0][1] == "setting_number_0"
+    assert not few.x.slanted and few.x.ticks[1][1] == "contrastive_\nweight"
+    assert chart.x.range[0] < -1
+
+
 def test_settings_are_shown_for_both_objectives(report):
     slices, together, shares = slice_figure(report), parallel_figure(report), importance_figure(report)
     assert [(chart.x.title, chart.y.title) for chart in slices.charts] == [
@@ -172,7 +187,7 @@ def test_what_runs_it_again_is_the_space_and_the_runs_settings(report, pages):
     assert yaml.safe_load(pages["reproduce/experiment.yaml"]) == {"corpus": {"evaluate": "dev"}}
     point = next(one for one in report.front if one.config["variant"] == "expected FLOPS .03")
     command = report.reproduction.runs[point.run]
-    assert command.startswith("retort distill experiment.yaml --workspace w 'regularization.query=\"expected_flops\"' ")
+    assert command.startswith("retort distill experiment.yaml --workspace w regularization.query=expected_flops ")
     assert "regularization.query_weight=0.03" in command and f"training.seed={point.config['training.seed']}" in command
     assert report.reproduction.sweep[0] == "retort sweep plain.yaml --workspace w"
 
@@ -250,6 +265,10 @@ for (const plot of document.querySelectorAll(".js-plotly-plot")) {
     .filter((text) => text.textContent && text.getBoundingClientRect().width && !slanted(text))
     .map((text) => [text.textContent, text.getBoundingClientRect()]);
   seen.charts.push({ id: plot.id, drawn: plot.querySelectorAll("svg .trace, svg .bars .point").length, texts: texts.length });
+  for (const which of ["x", "y"]) {
+    const shown = plot.querySelectorAll(`.${which}tick text`).length;
+    if (shown !== plot.layout[`${which}axis`].tickvals.length) seen.cut.push([plot.id, `a tick of ${which}`]);
+  }
   for (const [text, box] of texts) {
     if (box.left < own.left - 1 || box.right > own.right + 1 || box.bottom > own.bottom + 1) seen.cut.push([plot.id, text]);
     for (const [other, around] of texts) {

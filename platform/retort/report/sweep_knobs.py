@@ -182,13 +182,16 @@ def parallel_figure(report: SweepReport) -> Figure | None:
             y += [*shares, None]
             hover += [hover_text(point, numbers.get(point.trial), report.split)] * len(shares) + [""]
         series.append(Series(name, x, y, colour, "circle", "solid", size=5, width=width, opacity=opacity, hover=hover))
-    titles = [_broken(names[knob.key]) for knob in knobs] + [
-        f"{measure}{' (log)' if measure in LOG else ''}" for measure in report.objectives
-    ]
+    titles = [_broken(names[knob.key]) for knob in knobs]
+    titles += [f"{measure}{' (log)' if measure in LOG else ''}" for measure in report.objectives]
+    slanted = max(len(line) for title in titles for line in title.split("\n")) * (_LETTER + 1) > _PLANE / count
+    titles = [title.replace("\n", "") for title in titles] if slanted else titles
     # Left of the first axis there is as much room as its texts take.
     first = 14 + _LETTER * max(len(note.text) for note in notes if note.x == 0)
+    first = max(first, _LETTER * len(titles[0])) if slanted else first
     left = first * (count - 0.85) / (_PLANE - first)
-    x_axis = Axis("", (-left, count - 0.85), tuple((float(place), title) for place, title in enumerate(titles)))
+    ticks = tuple((float(place), title) for place, title in enumerate(titles))
+    x_axis = Axis("", (-left, count - 0.85), ticks, slanted=slanted)
     chart = Chart(x_axis, Axis("", (-0.04, 1.04), ()), series, notes=notes)
     text = "A line is a trial: its settings from left to right, then its objectives on the validation turns, better further up."
     return Figure("parallel", "Settings and objectives together", text, [chart])

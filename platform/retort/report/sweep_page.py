@@ -68,6 +68,7 @@ def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure]
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light">',
             '<link rel="icon" href="data:,">',
             f"<title>{title}</title>",
             f"<style>{own.joinpath('sweep.css').read_text(encoding='utf-8')}</style>",

@@ -111,7 +111,7 @@ def sweep_report(workspace: Workspace, name: str) -> SweepReport:
         latencies=_latencies(evaluations),
         published=published_points() if split is not None and _is_topiocqa(workspace, split) else {},
         importance=importance(points, objectives, sweep.settings["search"]),
-        reproduction=reproduction(sweep, front, split),
+        reproduction=reproduction(sweep, front),
     )
 
 

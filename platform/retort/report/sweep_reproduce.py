@@ -37,13 +37,12 @@ class Reproduction:
     seconds: float | None
 
 
-def reproduction(sweep: SweepFiles, front: Sequence[TrialPoint], split: str | None) -> Reproduction:
+def reproduction(sweep: SweepFiles, front: Sequence[TrialPoint]) -> Reproduction:
     """Files, commands and versions.
 
     Args:
         sweep: The sweep.
         front: The points whose runs are trained alone.
-        split: What they were evaluated on.
     """
     space = f"{sweep.name}.yaml"
     record = sweep.folder.record()
@@ -52,8 +51,6 @@ def reproduction(sweep: SweepFiles, front: Sequence[TrialPoint], split: str | No
         f"retort report {shlex.quote(sweep.label)} --workspace w",
     ]
     runs = {point.run: _distil(sweep, point) for point in front if point.run is not None}
-    if split is not None:
-        commands += [f"retort evaluate {run} --split {split} --workspace w" for run in list(runs)[-1:]]
     return Reproduction(
         files={space: space_yaml(sweep), EXPERIMENT: _yaml(dict(sweep.base))},
         sweep=commands,
@@ -84,8 +81,15 @@ def _without_null(dimension: Any) -> Any:
 
 
 def _distil(sweep: SweepFiles, point: TrialPoint) -> str:
-    words = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in sweep.settings_of(point).items()]
+    words = [shlex.quote(f"{key}={_word(value)}") for key, value in sweep.settings_of(point).items()]
     return " ".join(["retort distill", EXPERIMENT, "--workspace w", *words])
+
+
+def _word(value: Any) -> str:
+    import yaml
+
+    # A text that YAML reads as itself needs no quotes; JSON is YAML too.
+    return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
 def _yaml(data: Mapping[str, Any]) -> str:
