@@ -1,5 +1,6 @@
 """Tables as a terminal of 100 columns shows them; a sweep of plain values on disk; pages in a real browser."""
 
+import html
 import io
 import json
 import re
@@ -37,7 +38,10 @@ def terminal() -> Callable[[RenderableType], str]:
 
 @pytest.fixture(scope="session")
 def browse() -> Callable[..., tuple[object, list[str]]]:
-    """Opens a page in headless Chromium without a network, runs a script in it, returns its value and the console's lines."""
+    """Opens a page in headless Chromium without a network and runs a script in it.
+
+    Returns its value, and what should not be: the console's lines and whatever else the page asked for.
+    """
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
@@ -47,7 +51,8 @@ def browse() -> Callable[..., tuple[object, list[str]]]:
             '<script>addEventListener("load", () => setTimeout(async () => {'
             f"const value = await (async () => {{ {script} }})();"
             'const told = document.createElement("pre"); told.id = "told";'
-            "told.textContent = JSON.stringify(value); document.body.append(told); }, 500));</script></body>"
+            'const asked = performance.getEntriesByType("resource").map((one) => one.name);'
+            "told.textContent = JSON.stringify([value, asked]); document.body.append(told); }, 500));</script></body>"
         )
         copy = folder / f"page-{width}.html"
         text = page.read_text(encoding="utf-8")
@@ -70,8 +75,8 @@ def browse() -> Callable[..., tuple[object, list[str]]]:
         console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
         assert found, f"the script told nothing: {console}"
-        value = found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return json.loads(value), console
+        value, asked = json.loads(html.unescape(found[1]))
+        return value, [*console, *(f"asked for {name}" for name in asked)]
 
     return run
 

@@ -304,9 +304,9 @@ return { before, hidden, upward, downward: column(recall), sorted: headers[recal
 
 @pytest.mark.parametrize("width", [1280, 800])
 def test_a_browser_draws_every_figure_and_no_text_lies_on_another(page, browse, width, tmp_path):
-    seen, console = browse(page, LOOK, width=width, folder=tmp_path)
+    seen, complaints = browse(page, LOOK, width=width, folder=tmp_path)
 
-    assert console == []
+    assert complaints == []
     assert len(seen["charts"]) == CHARTS and all(
         chart["drawn"] >= 1 and chart["texts"] >= 2 for chart in seen["charts"]
     )
@@ -315,13 +315,22 @@ def test_a_browser_draws_every_figure_and_no_text_lies_on_another(page, browse, 
 
 
 def test_the_legend_switches_series_and_the_table_sorts(page, browse, tmp_path, report):
-    seen, console = browse(page, USE, width=1280, folder=tmp_path)
+    seen, complaints = browse(page, USE, width=1280, folder=tmp_path)
 
-    assert console == [] and seen["hidden"] == seen["before"] - 1
+    assert complaints == [] and seen["hidden"] == seen["before"] - 1
     values = [f"{value:.3f}" for value in sorted(point.evaluation["R@100"] for point in report.front)]
     missing = ["-"] * (12 - len(values))
     assert seen["upward"] == [*values, *missing] and seen["downward"] == [*reversed(values), *missing]
     assert seen["sorted"] == "descending"
+
+
+def test_what_would_need_a_network_or_fails_would_be_seen(browse, tmp_path):
+    page = tmp_path / "broken.html"
+    page.write_text('<html><body><img src="http://example.org/a.png"><script>undefined.b</script></body></html>')
+    seen, complaints = browse(page, "return 1;", width=800, folder=tmp_path)
+
+    assert seen == 1 and len(complaints) == 2
+    assert "TypeError" in complaints[0] and complaints[1] == "asked for http://example.org/a.png"
 
 
 def test_evaluations_of_other_corpora_and_other_encoders_are_not_taken(changed):

@@ -3,62 +3,27 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
-from typing import Final
 
 from retort.report.figures import (
     BLACK,
     BLUE,
-    GREEN,
     GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
     VERMILLION,
     Axis,
     Chart,
     Figure,
-    Marker,
     Series,
     bounds,
     tick_values,
 )
-from retort.report.points import TrialPoint, figure, knob_text
+from retort.report.points import TrialPoint, figure
 from retort.report.published import SOURCE
 from retort.report.sweep_report import SweepReport
+from retort.report.sweep_texts import BASELINES, LOG, TITLES, baseline_name, hover_text
 
-__all__ = ["BASELINES", "LOG", "TITLES", "baseline_name", "front_figures", "hover_text"]
-
-TITLES: Final = {
-    "FLOPS": "FLOPS: multiplications per query-passage pair (log)",
-    "L0": "L0: active terms of a query (log)",
-    "latency": "latency: milliseconds per query, median (log)",
-}
-LOG: Final = ("FLOPS", "L0", "latency")
-BASELINES: Final[tuple[tuple[str, Marker], ...]] = (
-    (GREEN, "square"),
-    (ORANGE, "triangle-up"),
-    (PURPLE, "triangle-down"),
-    (SKY, "diamond"),
-)
+__all__ = ["front_figures"]
 
 Measures = Mapping[str, float]
-
-
-def baseline_name(name: str) -> str:
-    """A baseline as a reader knows it."""
-    kind = name.removeprefix("baseline:")
-    return {"context": "raw context", "last": "last question"}.get(kind, kind.replace("rewrite:", "rewrite: "))
-
-
-def hover_text(point: TrialPoint, number: int | None, split: str | None) -> str:
-    """All that is known of a trial, in lines."""
-    lines = [f"{f'{number}: ' if number is not None else ''}{point.run or point.trial}", f"trial {point.trial}"]
-    lines += [f"{key}: {knob_text(value)}" for key, value in point.config.items()]
-    for turns, measures in (("validation", point.validation), (split or "evaluation", point.evaluation)):
-        if measures:
-            shown = [f"{name} {figure(name, value)}" for name, value in measures.items() if name != "n"]
-            lines.append(f"{turns}: {', '.join(shown)}")
-    return "\n".join(lines)
 
 
 def front_figures(report: SweepReport) -> list[Figure]:
@@ -147,8 +112,10 @@ class _Front:
             )
         if self.evaluated:
             on = _count([self._evaluation(point) for point, _ in self.evaluated])
-            hollow = f"Hollow: the same runs on {self.split}{on}, which they are reported on."
-            parts.append(f"{hollow} The two sets of turns differ: compare within one of them.")
+            whose = "the same" if self.front else "the front's"
+            parts.append(f"Hollow: {whose} runs on {self.split}{on}, which they are reported on.")
+        if self.front and self.evaluated:
+            parts.append("The two sets of turns differ: compare within one of them.")
         if self.baselines:
             parts.append(f"Dotted: the baselines on {self.split}.")
         if self.published:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from retort.report.figures import BLACK, BLUE, GREY, ORANGE, Axis, Chart, Figure, Note, Series, bounds, tick_values
 from retort.report.points import Scalar, TrialPoint, knob_text, short_knobs, varying_knobs
-from retort.report.sweep_front import LOG, hover_text
 from retort.report.sweep_report import SweepReport
+from retort.report.sweep_texts import LOG, hover_text
 
 __all__ = ["importance_figure", "parallel_figure", "slice_figure"]
 

@@ -10,9 +10,10 @@ from retort.report.figures import Figure
 from retort.report.figures_files import drawn_files
 from retort.report.figures_page import figure_html
 from retort.report.points import TrialPoint, constant_knobs, figure, knob_text, short_knobs, varying_knobs
-from retort.report.sweep_front import baseline_name, front_figures
+from retort.report.sweep_front import front_figures
 from retort.report.sweep_knobs import importance_figure, parallel_figure, slice_figure
 from retort.report.sweep_report import SweepReport
+from retort.report.sweep_texts import baseline_name
 from retort.report.sweep_turns import turn_figure
 
 __all__ = ["PAGE", "report_pages"]

@@ -7,8 +7,8 @@ from typing import Final
 from retort.report.figures import Axis, Chart, Figure, Marker, Series, bounds, tick_values
 from retort.report.grid import turn_groups
 from retort.report.points import figure
-from retort.report.sweep_front import BASELINES, TITLES, baseline_name
 from retort.report.sweep_report import ByTurn, SweepReport
+from retort.report.sweep_texts import BASELINES, TITLES, baseline_name
 
 __all__ = ["turn_figure"]
 
