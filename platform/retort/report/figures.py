@@ -187,18 +187,18 @@ def bounds(values: Sequence[float], *, log: bool = False, margin: float = 0.06) 
 
 
 def tick_values(low: float, high: float, *, log: bool = False, most: int = 7) -> tuple[tuple[float, str], ...]:
-    """Round values between two bounds with their texts: steps of 1, 2 or 5; on a log axis 1, 2, 5 of each power of ten."""
+    """Round values between two bounds with their texts: steps of 1, 2 or 5; on a log axis so many of each power of ten."""
     values: list[float] = []
     if log:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        for steps in ((1, 2, 5), (1, 3), (1,)):
+        for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
             values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
             values = [value for value in values if low <= value <= high]
             if len(values) <= most:
                 break
         else:
             values = values[:: math.ceil(len(values) / most)]
-    if len(values) < 2:  # between two powers of ten a log axis may have no round value at all
+    if len(values) < 3:  # between two powers of ten a log axis may have hardly a round value
         power = 10.0 ** math.floor(math.log10((high - low) / most))
         for step in (power, 2 * power, 5 * power, 10 * power):
             values = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
