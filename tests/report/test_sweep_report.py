@@ -17,6 +17,7 @@ from retort.report.sweep_knobs import importance_figure, parallel_figure, slice_
 from retort.report.sweep_page import report_pages
 from retort.report.sweep_report import sweep_report
 from retort.report.sweep_turns import turn_figure
+from retort.retrieval.evaluate import OUT_OF_DOMAIN
 from retort.storage import Workspace
 
 FIGURES = ("front-flops", "front-l0", "slices", "parallel", "importance", "turns")
@@ -76,7 +77,7 @@ def test_the_front_is_drawn_over_each_cost_with_what_it_is_compared_with(report)
     # Its line is a front's; over L0 it need not be one.
     assert [one.line for one in flops.charts[0].series].count("steps") == 1
     assert "steps" not in [one.line for one in sparsity.charts[0].series] and "has no line" in sparsity.text
-    assert "(73)" in flops.text and "(234)" in flops.text and "Stars" not in flops.text
+    assert "(73)" in flops.text and "(234)" in flops.text and "published" not in flops.text
 
 
 def test_published_figures_stand_where_the_turns_are_topiocqas(changed):
@@ -338,7 +339,7 @@ def test_evaluations_of_other_corpora_and_other_encoders_are_not_taken(changed):
     place = Workspace(changed)
     report = sweep_report(place, "plain")
     for parent, config, counts in (
-        (f"runs/{report.front[0].run}/evaluations", {"split": "dev", "out_of_domain": True}, {}),
+        (f"runs/{report.front[0].run}/evaluations", {"split": "dev", OUT_OF_DOMAIN: True}, {}),
         ("baselines/context", {"split": "dev"}, {"R@100": 0.9, "FLOPS": 1.0}),
     ):
         folder = place.folder(f"{parent}/later")

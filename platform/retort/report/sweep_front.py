@@ -55,7 +55,7 @@ class _Front:
             for name, measures in report.baselines.items()
             if (place := self._place(self._with_latency(name, measures))) is not None
         ]
-        self.published = [] if cost == "latency" else list(report.published.items())
+        self.published = list(report.published.items()) if cost == "FLOPS" else []
         across = [place[0] for _, place in (*self.front, *self.dominated, *self.evaluated, *self.baselines)]
         across += [row[cost] for _, row in self.published if cost in row]
         positive = [value for value in across if value > 0]
@@ -119,7 +119,7 @@ class _Front:
         if self.baselines:
             parts.append(f"Dotted: the baselines on {self.split}.")
         if self.published:
-            parts.append(f"Stars and crosses: published figures, for orientation ({SOURCE}).")
+            parts.append(f"Black: published figures, for orientation ({SOURCE}).")
         if not self.chosen and self.front:
             objectives = " and ".join(self.report.objectives)
             parts.append(f"The front is that of {objectives}: over {self.cost} it need not be one, and has no line.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from retort.corpora.holdout import HELD_OUT
 from retort.corpora.published import published_counts
 from retort.errors import WorkspaceError
 from retort.report.points import Direction, TrialPoint, front_rows
@@ -19,8 +20,8 @@ from retort.storage import Folder, Workspace
 
 __all__ = ["SweepReport", "published_points", "sweep_report"]
 
-HELD_OUT: Final = "validate"  # the split's name where an experiment holds turns out of training
-OUT_OF_DOMAIN: Final = "out_of_domain"  # in the record of an evaluation of another workspace's corpus
+# In the record of an evaluation of another workspace's corpus: retrieval's own constant, whose module needs torch.
+OUT_OF_DOMAIN: Final = "out_of_domain"
 LATENCY: Final = "latency.json"
 
 ByTurn = Mapping[str, Mapping[str, float]]
