@@ -90,8 +90,9 @@ def test_published_figures_stand_where_the_turns_are_topiocqas(changed):
     report = sweep_report(place, "plain")
 
     assert report.published["DiSCo"]["R@100"] == 0.879 and len(report.published) == 7
-    figure = front_figures(report)[0]
+    figure, over_l0 = front_figures(report)
     published = named(figure)["published"]
+    assert "published" not in named(over_l0) and "published" not in over_l0.text
     assert sorted(published.x) == [0.47, 1.37, 1.84, 3.14, 3.79] and "arXiv:2606.04650" in figure.text
 
 

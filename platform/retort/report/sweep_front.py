@@ -134,9 +134,16 @@ class _Front:
         ]
         lines += [
             Series(
-                "published", (left, right), (row[self.worth], row[self.worth]), BLACK, line="dot", width=1, legend=False
+                "published",
+                (left, right),
+                (row[self.worth], row[self.worth]),
+                BLACK,
+                line="dot",
+                width=1,
+                hover=[f"{name}\n{SOURCE}: {self.worth} {row[self.worth]:.3f}"] * 2,
+                legend=False,
             )
-            for _, row in self.published
+            for name, row in self.published
             if self.cost not in row and self.worth in row
         ]
         pairs = dict[str, tuple[float, float]]((point.trial, place) for point, place in self.front)
