@@ -1,10 +1,29 @@
-"""Tables as a terminal of 100 columns shows them."""
+"""Tables as a terminal of 100 columns shows them; a sweep of plain values on disk; pages in a real browser."""
 
+import html
 import io
+import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
+
+from retort.report.points import TrialPoint
+from retort.report.sweeps import mark_front
+from retort.storage import Workspace
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+OBJECTIVES = {"R@100": "max", "FLOPS": "min"}
+VARIANTS = {
+    "no penalty at all": {"regularization.query": "none"},
+    "expected FLOPS .03": {"regularization.query": "expected_flops", "regularization.query_weight": 0.03},
+    "expected FLOPS .3 <b>": {"regularization.query": "expected_flops", "regularization.query_weight": 0.3},
+}
 
 
 @pytest.fixture
@@ -15,3 +34,131 @@ def terminal() -> Callable[[RenderableType], str]:
         return console.file.getvalue()
 
     return shown
+
+
+@pytest.fixture(scope="session")
+def browse() -> Callable[..., tuple[object, list[str]]]:
+    """Opens a page in headless Chromium without a network and runs a script in it.
+
+    Returns its value, and what should not be: the console's lines and whatever else the page asked for.
+    """
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
+
+    def run(page: Path, script: str, *, width: int, folder: Path) -> tuple[object, list[str]]:
+        told = (
+            '<script>addEventListener("load", () => setTimeout(async () => {'
+            f"const value = await (async () => {{ {script} }})();"
+            'const told = document.createElement("pre"); told.id = "told";'
+            'const asked = performance.getEntriesByType("resource").map((one) => one.name);'
+            "told.textContent = JSON.stringify([value, asked]); document.body.append(told); }, 500));</script></body>"
+        )
+        copy = folder / f"page-{width}.html"
+        text = page.read_text(encoding="utf-8")
+        copy.write_text(text.replace("</body></html>", f"{told}</html>"), encoding="utf-8")
+        command = [
+            program,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-extensions",
+            f"--user-data-dir={folder / 'profile'}",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            f"--window-size={width},900",
+            "--virtual-time-budget=6000",
+            "--dump-dom",
+            copy.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert found, f"the script told nothing: {console}"
+        value, asked = json.loads(html.unescape(found[1]))
+        return value, [*console, *(f"asked for {name}" for name in asked)]
+
+    return run
+
+
+def _points() -> list[TrialPoint]:
+    """Twelve trials of three variants and a weight that costs recall and saves FLOPS, and one that failed."""
+    points = []
+    for number in range(12):
+        variant, weight = list(VARIANTS)[number % 3], 10 ** (-4 + number / 4)
+        recall, cost = 0.8 - 0.02 * number - 0.03 * (number % 3), 0.0 if number == 11 else 4 / 2**number
+        measures = {"n": 73.0, "R@100": recall, "FLOPS": cost, "L0": 30.0 / (1 + number), "RR": recall / 2}
+        points.append(
+            TrialPoint(
+                f"run-{number:02d}",
+                f"{number:04d}",
+                {"variant": variant, "objective.contrastive_weight": weight, "training.seed": number % 2},
+                measures,
+                seconds={"training": 12.4},
+            )
+        )
+    failed = {"variant": next(iter(VARIANTS)), "objective.contrastive_weight": 0.5, "training.seed": 0}
+    points.append(
+        TrialPoint(None, "0012", failed, {}, status="failed", error="RunError: <script>alert(1)</script> not finite")
+    )
+    return [
+        replace(one, evaluation={**one.validation, "n": 234.0, "R@100": one.validation["R@100"] + 0.1})
+        if one.on_front
+        else one
+        for one in mark_front(points, OBJECTIVES)
+    ]
+
+
+@pytest.fixture(scope="session")
+def plain_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with one ended sweep, ``plain-01``, its front and baselines evaluated on dev. Not to be written to."""
+    place = Workspace(tmp_path_factory.mktemp("plain") / "workspace", create=True)
+    points = _points()
+    settings = {
+        "search": {
+            "variant": list(VARIANTS),
+            "objective.contrastive_weight": {"low": 1e-4, "high": 1.0, "log": True, "step": None},
+            "training.seed": [0, 1],
+        },
+        "variants": VARIANTS,
+        "objectives": OBJECTIVES,
+        "sampler": "tpe",
+        "trials": 13,
+        "concurrent": 2,
+        "seed": 0,
+        "start": [],
+        "reference": None,
+    }
+    further = {"R@10": 0.4, "RR": 0.3, "nDCG@3": 0.2}
+    baselines = {
+        "baseline:context": {"n": 234, "R@100": 0.5, "FLOPS": 13.0, "L0": 66.0, **further},
+        "baseline:rewrite:mistral": {"n": 234, "R@100": 0.85, "FLOPS": 3.9, "L0": 40.0, **further},
+    }
+    folder = place.folder("sweeps/plain-01")
+    front = {
+        "objectives": OBJECTIVES,
+        "hypervolume": 0.25,
+        "reference": {"R@100": 0.4, "FLOPS": 13.5},
+        "split": "dev",
+        "baselines": baselines,
+        "trials": [asdict(point) for point in points],
+    }
+    described = {"name": "plain", "base": {"corpus": {"evaluate": "dev"}}, "settings": settings}
+    with folder.writing("sweep", 1, config={"trials": 13}, inputs={"passages": "ab12"}) as writer:
+        writer.add(folder.write_bytes("sweep.json", json.dumps(described).encode()))
+        writer.add(folder.write_bytes("front.json", json.dumps(front).encode()))
+        for point in points:
+            writer.add(folder.write_bytes(f"trials/{point.trial}.json", json.dumps(asdict(point)).encode()))
+    measured = {f"runs/{point.run}/evaluations": point.evaluation for point in points if point.evaluation}
+    measured |= {f"baselines/{name[9:].replace(':', '-')}": own for name, own in baselines.items()}
+    for number, (parent, own) in enumerate(measured.items()):
+        by_turn = {
+            str(turn): {"n": 30 if turn < 5 else 4, "R@100": own["R@100"] / turn, "L0": own["L0"] + turn}
+            for turn in range(1, 8)
+        }
+        evaluation = place.folder(f"{parent}/plain-dev-exact-{number:02d}")
+        with evaluation.writing("evaluation", 2, config={"split": "dev"}, inputs={}) as writer:
+            content = json.dumps({**own, "by_turn": by_turn}).encode()
+            writer.add(evaluation.write_bytes("measures.json", content))
+            writer.counts |= own
+    return Path(place.root)

@@ -1,10 +1,14 @@
 """Reports over real sweeps of the synthetic corpus, through the command line."""
 
 import json
+import shlex
 import shutil
 
 import pytest
 import yaml
+
+from retort.report.sweep_report import sweep_report
+from retort.storage import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -112,10 +116,39 @@ def test_fronts_against_each_other(swept, retort):
     assert shown.code == 0 and "unregularised" in shown.out and "rewrite:synthetic: R@100" in shown.out
 
 
+def test_a_sweep_is_run_again_by_what_its_report_holds(swept, retort, tmp_path, listing):
+    for name in GRIDS:
+        done = retort("report", name, "-w", swept, "--out", tmp_path / name, "--json")
+        assert done.code == 0, done.err
+        found = json.loads(next(swept.glob(f"sweeps/{name}-*/front.json")).read_text())
+        page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        assert all(trial["run"] in page for trial in found["trials"])
+        # By turn number of the front's own evaluations, which the sweep made.
+        assert 'id="turns"' in page and "figures/turns.svg" in done.json()["files"]
+        before = listing(swept)
+        again = retort("sweep", tmp_path / name / "reproduce" / f"{name}.yaml", "-w", swept, "--json")
+        assert again.code == 0 and again.json()["sweep"] == done.json()["sweep"] and "is there already" in again.err
+        assert listing(swept) == before
+
+
+def test_a_run_is_made_again_by_its_command(swept, retort, tmp_path):
+    report = sweep_report(Workspace(swept), "paper_regularization")
+    (tmp_path / "experiment.yaml").write_text(report.reproduction.files["experiment.yaml"], encoding="utf-8")
+    run, command = next(iter(report.reproduction.runs.items()))
+    words = [str(tmp_path / word) if word == "experiment.yaml" else word for word in shlex.split(command)[1:]]
+    words[words.index("--workspace") + 1] = str(swept)
+    done = retort(*words, "--json")
+    assert done.code == 0, done.err
+    assert done.json()["run"] == run and done.json()["reused"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["papers"], "'papers' is no report: there are paper and fronts; a sweep's own front: "),
+        (["papers"], "no sweep 'papers': paper_regularization-"),
+        (["paper_"], "2 sweeps match 'paper_': paper_regularization-"),
+        (["sweep"], "a report is on one sweep, got none"),
+        (["paper_samples", "paper_regularization"], "a report is on one sweep, got paper_regularization"),
         (["paper", "--sweep", "nothing"], "no sweep 'nothing': paper_regularization-"),
         (["paper", "--split", "nothing"], "nothing"),
         (["fronts", "paper_samples"], "fronts are compared of two different recipes or more, got paper_samples"),

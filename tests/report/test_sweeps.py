@@ -7,7 +7,7 @@ import pytest
 
 from retort.errors import WorkspaceError
 from retort.report.points import TrialPoint
-from retort.report.sweeps import find_sweeps, list_sweeps, read_trials
+from retort.report.sweeps import find_sweeps, list_sweeps, read_sweep, read_trials, unregularised_trials
 from retort.storage import Workspace
 
 POINTS = [
@@ -75,3 +75,27 @@ def test_a_workspace_without_sweeps_has_none(tmp_path):
     assert list_sweeps(place) == []
     with pytest.raises(WorkspaceError, match="none; run one first: retort sweep --help"):
         find_sweeps(place, "grid")
+
+
+def test_what_nothing_keeps_sparse_is_told_by_all_of_a_trials_settings(tmp_path):
+    # By a searched key, by a variant's, and by the base's; a penalty without weight is none, a hard limit is one.
+    place = Workspace(tmp_path / "workspace", create=True)
+    folder = place.folder("sweeps/limits-05")
+    variants = {
+        "plain": {"regularization.query": "none"},
+        "penalty": {"regularization.query": "l1"},
+        "preset": {"regularization.query_weight": 0, "regularization.query": "l1"},
+        "limit": {"regularization.max_terms": 8},
+        "threshold": {"regularization.query": "none", "regularization.threshold": 0.1},
+    }
+    settings = {"search": {"variant": list(variants)}, "variants": variants, "trials": 5}
+    base = {"regularization": {"query": "none", "query_weight": 0.1}}
+    folder.write_bytes("sweep.json", json.dumps({"name": "limits", "base": base, "settings": settings}).encode())
+    for number, name in enumerate(variants):
+        point = TrialPoint(f"run-{name}", f"{number:04d}", {"variant": name}, {"R@100": 0.5})
+        folder.write_bytes(f"trials/{point.trial}.json", json.dumps(asdict(point)).encode())
+
+    sweep = read_sweep(folder)
+    assert unregularised_trials(sweep) == {"0000", "0002"}
+    assert sweep.experiment(sweep.finished[1]).regularization.query == "l1"
+    assert sweep.settings_of(sweep.finished[3]) == {"regularization.max_terms": 8}

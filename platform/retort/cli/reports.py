@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from retort.cli.shared import (
 )
 from retort.errors import InputError
 
+if TYPE_CHECKING:
+    from retort.storage import Workspace
+
 __all__ = ["register", "tell_sweep"]
 
 
@@ -31,13 +34,26 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
         return
     from retort.report.front import front_table
     from retort.report.measures import baselines_table
+    from retort.report.sweep_page import PAGE
+    from retort.report.sweeps import read_sweep, unregularised_trials
     from retort.tracking import default_tracking_uri
 
     console = table_console()
-    console.print(front_table(done.points, done.objectives, hypervolume=done.hypervolume, reference=done.reference))
+    console.print(
+        front_table(
+            done.points,
+            done.objectives,
+            hypervolume=done.hypervolume,
+            reference=done.reference,
+            unregularised=unregularised_trials(read_sweep(done.folder)),
+        )
+    )
     if done.baselines:
         console.print(baselines_table(done.baselines, done.split))
     say(f"front: {done.folder.url('front.html')}\n       {done.folder.url('front.png')}")
+    made = done.folder.exists(PAGE)
+    command = f"{program()} report {done.folder.name.split('/')[-1]} --workspace {workspace}"
+    say(f"report: {done.folder.url(PAGE)}" if made else f"all of it as one page for the browser: {command}")
     say(f"all of it as JSON: {program()} front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
     place = done.folder.workspace
     if place.is_local or "MLFLOW_TRACKING_URI" in os.environ:
@@ -93,23 +109,29 @@ def front(
 
 
 def report(
-    what: Annotated[str, typer.Argument(help="paper, or fronts.")],
+    what: Annotated[str, typer.Argument(metavar="KIND|SWEEP", help="sweep, paper or fronts; or a sweep itself.")],
     workspace: WorkspaceOption,
     sweeps: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SWEEP]...", help="fronts: recipes, each a sweep's beginning (one per seed); A,B joins."
+            metavar="[SWEEP]...",
+            help="sweep: the one; fronts: recipes, each a sweep's beginning (one per seed); A,B joins.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="The split that is reported on.")] = "dev",
+    split: Annotated[str, typer.Option(help="paper, fronts: the split that is reported on.")] = "dev",
     sweep: Annotated[
         list[str] | None, typer.Option("--sweep", help="paper: only these sweeps, or beginnings of names; repeatable.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="fronts: compared with; by default the first recipe.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A directory; by default below reports/ in the workspace.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A directory; by default the sweep's own, or one below reports/ in the workspace."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report on several sweeps: the paper's questions beside its published figures, or fronts of recipes against each other.
+    """Report on a sweep as one page for the browser; or on several: the paper's questions, or recipes against each other.
+
+    Example: retort report pareto --workspace w
 
     Example: retort report paper --workspace w --split dev
 
@@ -120,11 +142,30 @@ def report(
         _report_paper(place, [*(sweeps or ()), *(sweep or ())], split, out, as_json)
     elif what == "fronts":
         _report_fronts(place, [*(sweeps or ()), *(sweep or ())], split, baseline, out, as_json)
-    else:
+    elif what == "sweep" and len(sweeps or ()) == 1:
+        _report_sweep(place, (sweeps or [""])[0], out, as_json)
+    elif what == "sweep" or sweeps:
         raise InputError(
-            f"{what!r} is no report: there are paper and fronts; a sweep's own front: {program()} front {what} "
-            f"--workspace {workspace}"
+            f"a report is on one sweep, got {', '.join(sweeps or ()) or 'none'}: {program()} report SWEEP; "
+            "several are compared by: report fronts, report paper"
         )
+    else:
+        _report_sweep(place, what, out, as_json)
+
+
+def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool) -> None:
+    from retort.report.paper_pages import write_pages
+    from retort.report.sweep_page import PAGE, report_pages
+    from retort.report.sweep_report import sweep_report
+
+    found = sweep_report(place, name)
+    pages = report_pages(found)
+    where = write_pages(pages, place, found.sweep.folder.name, out)
+    if as_json:
+        print_json({"sweep": found.sweep.label, "page": f"{where}/{PAGE}", "files": sorted(pages)})
+        return
+    say(f"report: {where}/{PAGE}")
+    say(f"        its figures as PNG and SVG in {where}/figures, what it takes to run it again in {where}/reproduce")
 
 
 def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as_json: bool) -> None:
@@ -135,7 +176,7 @@ def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as
 
     with terminal_progress() as progress:
         done = paper_report(place, split=split, names=names, progress=progress)
-    where = write_pages(paper_pages(done), place, f"paper-{split}", out)
+    where = write_pages(paper_pages(done), place, f"reports/paper-{split}", out)
     if as_json:
         print_json({"directory": where, **done.to_json()})
         return
@@ -158,7 +199,7 @@ def _report_fronts(
 
     with terminal_progress() as progress:
         done = fronts_report(place, names, split=split, baseline=baseline, progress=progress)
-    where = write_pages(recipe_pages(done), place, f"fronts-{split}", out)
+    where = write_pages(recipe_pages(done), place, f"reports/fronts-{split}", out)
     if as_json:
         print_json({"directory": where, **done.to_json()})
         return

@@ -36,7 +36,7 @@ from retort.config.reading import (
 )
 from retort.config.reference import Setting, settings_markdown, settings_of
 from retort.config.rewriting import EndpointConfig, RewritingConfig
-from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig
+from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig, point_settings
 
 __all__ = [
     "MIN_REFERENCE_FLOPS",
@@ -62,6 +62,7 @@ __all__ = [
     "experiment_from",
     "load_experiment",
     "parse_overrides",
+    "point_settings",
     "read_yaml",
     "settings_markdown",
     "settings_of",

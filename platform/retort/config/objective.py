@@ -174,6 +174,12 @@ class RegularizationConfig(Settings):
             )
         return self
 
+    @property
+    def is_regularized(self) -> bool:
+        """Whether anything keeps the queries sparse: a penalty with a weight, or a hard limit."""
+        penalized = self.query != "none" and self.query_weight > 0
+        return penalized or self.max_terms is not None or self.threshold > 0
+
 
 def with_presets(data: Mapping[Any, Any]) -> object:
     """Fill in what ``paper`` and ``regularization.preset`` stand for; refuse settings that contradict them."""

@@ -8,11 +8,19 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, TypeAdapter, Valida
 
 from retort.config.base import Settings, kind_of_value
 
-__all__ = ["MAX_GRID", "MIN_REFERENCE_FLOPS", "VARIANT", "Range", "SearchSpaceConfig"]
+__all__ = ["MAX_GRID", "MIN_REFERENCE_FLOPS", "VARIANT", "Range", "SearchSpaceConfig", "point_settings"]
 
 MIN_REFERENCE_FLOPS = 0.1  # the hypervolume's axis ends at 0.05, below which nothing is won any more
 MAX_GRID = 1000  # combinations; all of them are checked before the first is run
 VARIANT = "variant"  # the searched key whose choices are the names in `variants`
+
+
+def point_settings(variants: Mapping[str, Mapping[str, Any]], point: Mapping[str, object]) -> dict[str, Any]:
+    """What a point of a search space sets, by dotted key: its own values, and those of the variant that it names."""
+    settings = dict(point)
+    if VARIANT in settings:
+        settings = {**variants[str(settings.pop(VARIANT))], **settings}
+    return settings
 
 
 class Range(Settings):

@@ -3,6 +3,8 @@
 - ``points``: a trial as the reports see it, and how its figures are written.
 - ``front``: the front's table and JSON.
 - ``plots``: the front as a PNG and as a self-contained interactive page.
+- ``figures``, ``figures_page``, ``figures_files``: figures as values, in a browser and as PNG and SVG.
+- ``sweep_*``: the report of one sweep: what is in it, its figures, its page.
 - ``compare``, ``groups``, ``changed``: runs against a baseline on the same turns, with significance, by groups of turns, and the
   turns that changed most; ``systems``, ``runs``: what is compared; ``comparison_*``, ``latex``: for the terminal and for files.
 - ``sweeps``, ``evaluated``: sweeps as their files say, and their runs measured on one split.

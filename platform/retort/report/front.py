@@ -4,7 +4,7 @@ Both show two figures of every point: on the validation turns, which chose it, a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -15,7 +15,6 @@ from retort.report.plots import plot_front_png, write_front_html
 from retort.report.points import (
     OBJECTIVES,
     Direction,
-    Scalar,
     TrialPoint,
     constant_knobs,
     figure,
@@ -53,6 +52,7 @@ def front_table(
     *,
     hypervolume: float | None,
     reference: Mapping[str, float],
+    unregularised: Collection[str] = (),
 ) -> Table:
     """The front as a table, with its runs, the failed trials, and what all points share below it.
 
@@ -61,6 +61,7 @@ def front_table(
         objectives: Two measures and their directions.
         hypervolume: What the front dominates; None where there is none.
         reference: The reference point of the hypervolume, by measure.
+        unregularised: The trials without penalty or hard limit, see ``sweeps.unregularised_trials``; the best is told of.
 
     Returns:
         One renderable, readable at 100 columns: searched knobs that differ on the front are columns.
@@ -76,7 +77,7 @@ def front_table(
         grid.add_row(_runs_table(front))
     else:
         grid.add_row(Text("no trial finished: there is no front"))
-    for line in _notes(front, finished, hypervolume, reference):
+    for line in _notes(front, finished, hypervolume, reference, unregularised):
         grid.add_row(Text(line, style="dim"))
     if failed:
         grid.add_row(Text(f"\n{len(failed)} failed", style="bold red"))
@@ -157,11 +158,12 @@ def _notes(
     finished: Sequence[TrialPoint],
     hypervolume: float | None,
     reference: Mapping[str, float],
+    unregularised: Collection[str],
 ) -> list[str]:
     notes = []
     if front and (shared := constant_knobs(front)):
         notes.append("on the whole front: " + ", ".join(f"{key} {knob_text(value)}" for key, value in shared.items()))
-    plain = [point for point in finished if _unregularised(point) and {"R@100", "FLOPS"} <= point.validation.keys()]
+    plain = [p for p in finished if p.trial in unregularised and {"R@100", "FLOPS"} <= p.validation.keys()]
     if plain:
         best = max(plain, key=lambda point: point.validation["R@100"])
         notes.append(
@@ -172,11 +174,6 @@ def _notes(
         corner = ", ".join(f"{measure} {value:g}" for measure, value in reference.items())
         notes.append(f"hypervolume on validation {hypervolume:.4g}" + (f" (reference: {corner})" if corner else ""))
     return notes
-
-
-def _unregularised(point: TrialPoint) -> bool:
-    config: Mapping[str, Scalar] = point.config
-    return config.get("regularization.query") == "none" or config.get("regularization.query_weight") == 0
 
 
 def _broken(name: str) -> str:

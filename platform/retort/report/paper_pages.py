@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from retort.errors import InputError
@@ -11,6 +12,7 @@ from retort.report.paper_plots import by_turn_figures
 from retort.report.points import figure
 from retort.report.published import REFERENCES, SOURCE
 from retort.storage import Workspace
+from retort.storage.files import write_all, write_aside
 
 __all__ = ["markdown_table", "paper_pages", "write_pages"]
 
@@ -100,8 +102,8 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
     """Write a report's files, over those of an earlier report; returns where they are.
 
     Args:
-        pages: File name -> content.
-        workspace: Where they go by default, below ``reports/``.
+        pages: File name -> content; a name may have folders.
+        workspace: Where they go by default.
         name: The report's folder there.
         out: A local directory instead.
 
@@ -109,7 +111,7 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
         InputError: If ``out`` is a file.
     """
     if out is None:
-        folder = workspace.folder(f"reports/{name}")
+        folder = workspace.folder(name)
         for file, content in pages.items():
             folder.write_bytes(file, content)
         return folder.url()
@@ -117,5 +119,5 @@ def write_pages(pages: Mapping[str, bytes], workspace: Workspace, name: str, out
         raise InputError(f"--out {out} is a file; name a directory")
     out.mkdir(parents=True, exist_ok=True)
     for file, content in pages.items():
-        (out / file).write_bytes(content)
+        write_aside(out / file, partial(write_all, content=content))
     return str(out)

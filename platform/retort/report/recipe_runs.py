@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retort.config import RegularizationConfig
 from retort.errors import InputError
 from retort.progress import Progress, silent
 from retort.report.evaluated import SEED, Evaluator
@@ -15,12 +14,10 @@ from retort.report.recipes import (
     recipe_report,
     unregularised_students,
 )
-from retort.report.sweeps import SweepFiles, find_sweeps
+from retort.report.sweeps import FRONT, SweepFiles, find_sweeps
 from retort.storage import Workspace
 
 __all__ = ["fronts_report"]
-
-FRONT = "front.json"
 
 
 def fronts_report(
@@ -93,14 +90,9 @@ def _trials(evaluator: Evaluator, sweeps: Sequence[SweepFiles]) -> tuple[RecipeT
             seed=experiment.training.seed,
             recall=point.validation["R@100"],
             flops=point.validation["FLOPS"],
-            regularised=_regularised(experiment.regularization),
+            regularised=experiment.regularization.is_regularized,
         )
     return tuple(trials.values())
-
-
-def _regularised(settings: RegularizationConfig) -> bool:
-    penalised = settings.query != "none" and settings.query_weight > 0
-    return penalised or settings.max_terms is not None or settings.threshold > 0
 
 
 def _baselines(sweeps: Sequence[SweepFiles], split: str) -> Mapping[str, Mapping[str, Any]]:

@@ -2,16 +2,32 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from retort.config import ExperimentConfig, experiment_from, point_settings, with_overrides
 from retort.errors import WorkspaceError
-from retort.report.points import Scalar, TrialPoint
+from retort.measures.pareto import non_dominated
+from retort.report.points import Direction, Scalar, TrialPoint
 from retort.storage import Folder, Workspace
 
-__all__ = ["DESCRIPTION", "SweepFiles", "find_sweeps", "list_sweeps", "read_trials", "trial_file"]
+__all__ = [
+    "DESCRIPTION",
+    "FRONT",
+    "SweepFiles",
+    "find_sweeps",
+    "list_sweeps",
+    "mark_front",
+    "read_sweep",
+    "read_trials",
+    "trial_file",
+    "unregularised_trials",
+]
 
 DESCRIPTION = "sweep.json"  # name, base and settings of the search space
+FRONT = "front.json"  # of a sweep that has ended: its trials with the front's evaluation, hypervolume, baselines
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,8 @@ class SweepFiles:
         trials: How many there shall be.
         points: Those that have ended, in that order.
         ended: Whether the sweep has.
+        base: The experiment's settings, from which every trial starts.
+        settings: The sweep's own, as the search space has them.
     """
 
     folder: Folder
@@ -33,6 +51,8 @@ class SweepFiles:
     trials: int
     points: tuple[TrialPoint, ...]
     ended: bool
+    base: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -44,6 +64,14 @@ class SweepFiles:
         """The trials that have a run, in the order of what is searched: trials end in any order."""
         return sorted((point for point in self.points if point.status == "finished"), key=self._place)
 
+    def settings_of(self, point: TrialPoint) -> dict[str, Any]:
+        """What a trial sets beside the base, by dotted key; a variant's settings stand for its name."""
+        return point_settings(self.settings.get("variants", {}), point.config)
+
+    def experiment(self, point: TrialPoint) -> ExperimentConfig:
+        """What a trial trains with."""
+        return experiment_from(with_overrides(self.base, self.settings_of(point)), source=self.folder.path(DESCRIPTION))
+
     def _place(self, point: TrialPoint) -> list[float]:
         places = []
         for key, choices in self.searched.items():
@@ -53,6 +81,24 @@ class SweepFiles:
             else:
                 places.append(float(value) if isinstance(value, int | float) else math.inf)
         return places
+
+
+def unregularised_trials(sweep: SweepFiles) -> set[str]:
+    """The finished trials whose queries nothing keeps sparse, whatever of that is searched, a variant's or the base's."""
+    return {point.trial for point in sweep.finished if not sweep.experiment(point).regularization.is_regularized}
+
+
+def mark_front(points: Sequence[TrialPoint], objectives: Mapping[str, Direction]) -> list[TrialPoint]:
+    """The same points, with ``on_front`` set from the finished trials' own measures."""
+    finished = [number for number, point in enumerate(points) if point.status == "finished"]
+    marked = [replace(point, on_front=False) for point in points]
+    if finished:
+        values = np.array([[points[number].validation[name] for name in objectives] for number in finished])
+        for number, best in zip(
+            finished, non_dominated(values, [w == "max" for w in objectives.values()]), strict=True
+        ):
+            marked[number] = replace(points[number], on_front=bool(best))
+    return marked
 
 
 def trial_file(trial: str) -> str:
@@ -77,10 +123,11 @@ def list_sweeps(workspace: Workspace) -> list[SweepFiles]:
         return []
     workspace.fs.invalidate_cache()
     folders = [workspace.folder(f"sweeps/{path.rsplit('/', 1)[-1]}") for path in workspace.fs.ls(base, detail=False)]
-    return [_read(folder) for folder in sorted(folders, key=lambda f: f.name) if folder.exists(DESCRIPTION)]
+    return [read_sweep(folder) for folder in sorted(folders, key=lambda f: f.name) if folder.exists(DESCRIPTION)]
 
 
-def _read(folder: Folder) -> SweepFiles:
+def read_sweep(folder: Folder) -> SweepFiles:
+    """A sweep by its folder."""
     described: dict[str, Any] = folder.read_json(DESCRIPTION)
     settings = described["settings"]
     record = folder.record()
@@ -91,6 +138,8 @@ def _read(folder: Folder) -> SweepFiles:
         trials=int(settings["trials"]),
         points=tuple(read_trials(folder)),
         ended=record is not None,
+        base=described["base"],
+        settings=settings,
     )
 
 

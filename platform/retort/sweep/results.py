@@ -3,16 +3,16 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from retort.errors import WorkspaceError
-from retort.measures.pareto import hypervolume, log_flops_hypervolume, non_dominated
+from retort.measures.pareto import hypervolume, log_flops_hypervolume
 from retort.report.front import TrialPoint, front_json, plot_front_png, write_front_html
-from retort.report.sweeps import DESCRIPTION, read_trials, trial_file
+from retort.report.sweeps import DESCRIPTION, FRONT, mark_front, read_trials, trial_file
 from retort.storage import Folder, StageWriter, Workspace
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "write_front",
 ]
 
-RESULT = "front.json"
+RESULT = FRONT
 CHAMPION_LOSS = 0.02  # relative, of the best trial's: what the literature gives for sparsity
 PNG, HTML = "front.png", "front.html"
 Objectives = Mapping[str, Literal["max", "min"]]
@@ -137,19 +137,6 @@ def find_sweep(workspace: Workspace, name: str) -> Sweep:
         problem = f"{len(found)} sweeps match" if found else "no sweep"
         raise WorkspaceError(f"workspace {workspace.url}: {problem} {name!r}: {listed}")
     return Sweep.read(workspace.folder(f"sweeps/{found[0]}"))
-
-
-def mark_front(points: Sequence[TrialPoint], objectives: Objectives) -> list[TrialPoint]:
-    """The same points, with ``on_front`` set from the finished trials' own measures."""
-    finished = [number for number, point in enumerate(points) if point.status == "finished"]
-    marked = [replace(point, on_front=False) for point in points]
-    if finished:
-        values = np.array([[points[number].validation[name] for name in objectives] for number in finished])
-        for number, best in zip(
-            finished, non_dominated(values, [w == "max" for w in objectives.values()]), strict=True
-        ):
-            marked[number] = replace(points[number], on_front=bool(best))
-    return marked
 
 
 def front_hypervolume(points: Sequence[TrialPoint], objectives: Objectives, reference: Mapping[str, float]) -> float:

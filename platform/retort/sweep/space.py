@@ -15,6 +15,7 @@ from retort.config import (
     SearchSpaceConfig,
     experiment_from,
     parse_overrides,
+    point_settings,
     read_yaml,
     validated,
     with_overrides,
@@ -55,10 +56,7 @@ class SearchSpace:
         Raises:
             ConfigError: If the point's settings do not go together.
         """
-        settings = dict(point)
-        if VARIANT in settings:
-            settings = {**self.settings.variants[str(settings.pop(VARIANT))], **settings}
-        return experiment_from(with_overrides(self.base, settings))
+        return experiment_from(with_overrides(self.base, point_settings(self.settings.variants, point)))
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of the searched values, the last key changing fastest."""
