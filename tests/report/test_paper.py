@@ -122,7 +122,7 @@ def test_pages_hold_the_tables_the_json_and_the_figures(tmp_path):
     assert "| paper | 0.409 | 0.676 | 0.879 | 0.396 | 3.79 | - |" in text
 
     workspace = Workspace(tmp_path / "workspace", create=True)
-    where = write_pages(pages, workspace, "paper-dev", None)
+    where = write_pages(pages, workspace, "reports/paper-dev", None)
     assert where == f"{workspace.url}/reports/paper-dev"
     out = tmp_path / "out"
     assert write_pages(pages, workspace, "paper-dev", out) == str(out)
