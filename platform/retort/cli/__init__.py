@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import conversations, corpora, experiments, fetching, imports, reports, teachers
+from retort.cli import conversations, corpora, deployment, experiments, fetching, imports, reports, teachers
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app.add_typer(corpora.show, name="show")
 fetching.register(app)
 experiments.register(app)
 reports.register(app)
+deployment.register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,18 @@ from retort.retrieval.evaluate import OUT_OF_DOMAIN
 from retort.retrieval.students import FROZEN_VECTORS, find_run
 from retort.storage import Folder, Record, Workspace
 
-__all__ = ["latest_evaluation", "latest_experiment"]
+__all__ = ["evaluations_by_split", "latest_evaluation", "latest_experiment"]
+
+
+def evaluations_by_split(workspace: Workspace, run: str) -> dict[str, Folder]:
+    """Split -> a run's latest exact evaluation on it in its own workspace."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in workspace.stages(f"{find_run(workspace, run).name}/evaluations"):
+        record = folder.require("it is listed")
+        if OUT_OF_DOMAIN not in record.config and record.config["engine"] == "exact":
+            split = str(record.config["split"])
+            found[split] = max(found.get(split, ("", "")), (record.created, folder.name))
+    return {split: workspace.folder(name) for split, (_, name) in sorted(found.items())}
 
 
 def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
