@@ -173,12 +173,12 @@ def test_hard_limits_and_the_order_of_a_context_survive_a_splade_export(made, tm
 def test_modules_beside_a_model_import_nothing_of_retort():
     folder = Path(importlib.util.find_spec("retort.retrieval.exported").origin).parent
     files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-    assert len(files) == 2
+    assert len(files) == 3
     for path in files:
         tree = ast.parse(path.read_text())
         names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
         names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert "torch" in names and not any(name.startswith("retort") for name in names)
+        assert names and not any(name.startswith("retort") for name in names)
 
 
 def test_the_card_says_what_the_workspace_knows(evaluated_path, tmp_path, retort):

@@ -1,8 +1,9 @@
-"""What a user takes away: a directory that sentence-transformers loads, with a model card, and ONNX where it is asked for.
+"""What a user takes away: a directory that sentence-transformers loads, with a model card, or a Lucene index with it.
 
 The directory is written aside and renamed: it is there whole, or not at all.
 """
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable
@@ -13,14 +14,16 @@ from retort.errors import InputError
 from retort.progress import Progress, silent
 from retort.retrieval.card import model_card
 from retort.retrieval.evaluate import prepare_run_vectors
+from retort.retrieval.java import find_java
 from retort.retrieval.latest import evaluations_by_split
-from retort.retrieval.layout import write_layout
+from retort.retrieval.layout import EXPORTED, needs_own_code, write_layout
+from retort.retrieval.lucene import INDEX_FOLDER, prepare_lucene
 from retort.retrieval.onnx_export import check_onnx, write_onnx
 from retort.retrieval.students import open_run
 from retort.sparse.encoder import CHECKPOINT_FOLDER
 from retort.storage import Workspace
 
-__all__ = ["ONNX_FILE", "Exported", "check_new_directory", "export_run", "written_aside"]
+__all__ = ["ONNX_FILE", "Exported", "check_new_directory", "export_pyserini", "export_run", "written_aside"]
 
 STAGE = "export"
 ONNX_FILE = "onnx/query_encoder.onnx"
@@ -70,6 +73,44 @@ def written_aside(directory: Path, write: Callable[[Path], None]) -> dict[str, i
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
+
+
+def export_pyserini(
+    workspace: Workspace, name: str, directory: Path, *, bits: int, onnx: bool = False, progress: Progress = silent
+) -> Exported:
+    """Write a Lucene index of the passages, the model, and the query encoder that Pyserini searches the index with.
+
+    Args:
+        workspace: The run's.
+        name: The run.
+        directory: Must not exist.
+        bits: Of a weight.
+        onnx: The query encoder as ONNX too.
+        progress: Told what happens.
+
+    Raises:
+        InputError: If the directory exists.
+        WorkspaceError: If there is no such run.
+        ConfigError: If Java or another part of the extra is missing.
+    """
+    check_new_directory(directory)
+    find_java()
+    run = open_run(workspace, name)
+    index = prepare_lucene(workspace, prepare_run_vectors(workspace, run, progress), bits=bits, progress=progress)
+    record = index.require("it was just made")
+
+    def write(target: Path) -> None:
+        export_run(workspace, name, target / "model", onnx=onnx, progress=progress)
+        shutil.copytree(index.local_tree(INDEX_FOLDER), target / "index")
+        settings = {
+            "bits": bits,
+            "greatest_passage_weight": record.counts["greatest_weight"],
+            "trust_remote_code": needs_own_code(run),
+        }
+        (target / "impacts.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        shutil.copyfile(EXPORTED / "retort_query_encoder.py", target / "retort_query_encoder.py")
+
+    return Exported(run.name, directory, written_aside(directory, write))
 
 
 def export_run(

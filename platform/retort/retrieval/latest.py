@@ -23,7 +23,7 @@ def evaluations_by_split(workspace: Workspace, run: str) -> dict[str, Folder]:
 
 
 def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
-    """The latest finished evaluation of a run or a baseline on a split of its own workspace.
+    """The latest finished exact evaluation of a run or a baseline on a split of its own workspace.
 
     Args:
         workspace: Where it is.
@@ -48,7 +48,8 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
             or not name.startswith("baseline:")
             or (record.inputs["vectors"] == vectors and record.config["top_k"] == like.config["top_k"])
         )
-        if record.config["split"] == split and comparable and OUT_OF_DOMAIN not in record.config:
+        own = OUT_OF_DOMAIN not in record.config and record.config["engine"] == "exact"
+        if record.config["split"] == split and comparable and own:
             found.append((record.created, folder.name))
     if not found:
         raise WorkspaceError(

@@ -21,9 +21,9 @@ from retort.sparse.regularizers import Limits
 from retort.sparse.tokens import Tokenizer
 from retort.storage import Folder
 
-__all__ = ["needs_own_code", "separator_text", "write_layout"]
+__all__ = ["EXPORTED", "needs_own_code", "separator_text", "write_layout"]
 
-EXPORTED = Path(__file__).parent / "exported"
+EXPORTED = Path(__file__).parent / "exported"  # modules that are written beside a model
 PACKAGE = "sentence_transformers"
 ROUTER = f"{PACKAGE}.base.modules.router.Router"
 TRANSFORMER = f"{PACKAGE}.base.modules.transformer.Transformer"
