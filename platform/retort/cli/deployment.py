@@ -1,7 +1,7 @@
-"""``retort export``: what is taken away."""
+"""``retort export`` and ``latency``: what is taken away, and how it feels."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from retort.errors import InputError
 __all__ = ["register"]
 
 FORMATS = ("sentence-transformers", "pyserini")
+ENGINES: Final[tuple[Literal["exact", "lucene"], ...]] = ("exact", "lucene")
 
 
 def export(
@@ -54,6 +55,63 @@ def export(
         say("  load it: sentence_transformers.SparseEncoder(DIRECTORY, ...), as its README.md says")
 
 
+def latency(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Runs; FLOPS is set against milliseconds over them.")
+    ],
+    workspace: WorkspaceOption,
+    split: Annotated[str, typer.Option(help="Whose judged turns are asked.")] = "dev",
+    engine: Annotated[
+        list[str] | None, typer.Option(help="exact or lucene; repeatable. By default exact.", show_default=False)
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each turn is asked.")] = 3,
+    streams: Annotated[int, typer.Option(min=1, help="Askers at a time in the concurrent measurement.")] = 2,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Passages asked for.")] = 100,
+    bits: Annotated[int, typer.Option(min=2, max=12, help="Of a weight in the Lucene index.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how long a turn takes from its text to its passages, in one stream and in several at a time, by turn number too.
+
+    Example: retort latency RUN1 RUN2 RUN3 --split dev --engine exact --engine lucene --workspace w
+    """
+    engines = list(dict.fromkeys(engine or ["exact"]))
+    if unknown := sorted(set(engines) - set(ENGINES)):
+        raise InputError(f"--engine {unknown[0]!r} is none; there are {', '.join(ENGINES)}")
+    place = open_workspace(workspace)
+    from retort.retrieval.java import find_java
+    from retort.retrieval.latency import LatencySettings, flops_correlations, measure_latency
+    from retort.retrieval.students import find_run
+
+    for run in runs:
+        find_run(place, run)
+    if "lucene" in engines:
+        find_java()
+    measured = []
+    with terminal_progress() as progress:
+        for kind in ENGINES:
+            if kind in engines:
+                settings = LatencySettings(kind, top_k=top_k, rounds=rounds, streams=streams, bits=bits)
+                for run in runs:
+                    measured.append(measure_latency(place, run, split=split, settings=settings, progress=progress))
+    correlations = {
+        name: flops_correlations([one for one in measured if one.figures["engine"] == name]) for name in engines
+    }
+    if as_json:
+        print_json({"runs": [one.figures for one in measured], "correlation_with_FLOPS": correlations})
+        return
+    from retort.report.latency import correlation_text, latency_by_turn_table, latency_table
+    from retort.terminal import table_console
+
+    console = table_console()
+    console.print(latency_table([one.figures for one in measured]))
+    if len(runs) == 1:
+        for one in measured:
+            console.print(latency_by_turn_table(one.figures))
+    for name, found in correlations.items():
+        say(correlation_text(name, len(runs), found))
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    app.command()(export)
+    for command in (export, latency):
+        app.command()(command)

@@ -17,7 +17,7 @@ from typing import Any
 
 from retort.errors import ConfigError, RunError
 
-__all__ = ["LEAST_JAVA", "Java", "find_java", "java_class", "run_java"]
+__all__ = ["LEAST_JAVA", "Java", "detach_thread", "find_java", "java_class", "run_java"]
 
 LEAST_JAVA = 21  # what Anserini's classes are compiled for
 WAY_OUT = "pip install 'retort[lucene]' && pip install --no-deps pyserini"
@@ -167,3 +167,10 @@ def java_class(name: str) -> Any:
     import jnius
 
     return jnius.autoclass(name)
+
+
+def detach_thread() -> None:
+    """Let go of Java in a thread that has used it and is about to end."""
+    import jnius
+
+    jnius.detach()
