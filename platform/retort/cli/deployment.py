@@ -82,8 +82,7 @@ def latency(
     from retort.retrieval.latency import LatencySettings, flops_correlations, measure_latency
     from retort.retrieval.students import find_run
 
-    for run in runs:
-        find_run(place, run)
+    runs = list(dict.fromkeys(find_run(place, run).name.removeprefix("runs/") for run in runs))
     if "lucene" in engines:
         find_java()
     measured = []
@@ -91,8 +90,7 @@ def latency(
         for kind in ENGINES:
             if kind in engines:
                 settings = LatencySettings(kind, top_k=top_k, rounds=rounds, streams=streams, bits=bits)
-                for run in runs:
-                    measured.append(measure_latency(place, run, split=split, settings=settings, progress=progress))
+                measured += measure_latency(place, runs, split=split, settings=settings, progress=progress)
     correlations = {
         name: flops_correlations([one for one in measured if one.figures["engine"] == name]) for name in engines
     }

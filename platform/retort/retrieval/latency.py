@@ -13,9 +13,9 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -87,58 +87,113 @@ class Measured:
     figures: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Opened:
+    run: Run
+    turns: list[Turn]
+    collection: Collection
+    search: Search
+    inputs: dict[str, str]
+    config: dict[str, object]
+
+
 def measure_latency(
-    workspace: Workspace, name: str, *, split: str, settings: LatencySettings, progress: Progress = silent
-) -> Measured:
-    """Measure a run's latency on a split's judged turns, and keep it.
+    workspace: Workspace, names: Sequence[str], *, split: str, settings: LatencySettings, progress: Progress = silent
+) -> list[Measured]:
+    """Measure the latency of runs on a split's judged turns, side by side, and keep it with each.
+
+    In one stream the runs are asked turn by turn in turn, so that what else the machine does meets all of them alike. Several
+    streams at a time ask one run after the other.
 
     Raises:
         WorkspaceError: If there is no such run or split.
         ConfigError: If Lucene is asked for and cannot be had.
     """
+    at, machine = datetime.now(UTC).isoformat(), _machine()
+    with ExitStack() as stack:
+        searches: dict[str, Search] = {}
+        opened = [_open(workspace, name, split, settings, searches, stack, progress) for name in names]
+        progress(STAGE, 0, 1 + len(opened), f"{len(opened)} runs with {settings.engine}, one stream")
+        single = _single(opened, settings.rounds)
+        measured = []
+        for place, (one, taken) in enumerate(zip(opened, single, strict=True), start=1):
+            progress(STAGE, place, 1 + len(opened), f"{one.run.name}, {settings.streams} streams at a time")
+            concurrent, seconds = _concurrent(one.run, one.turns, one.search, settings)
+            figures: dict[str, Any] = {
+                "run": one.run.name,
+                "split": split,
+                "n": len(one.turns),
+                **vars(settings),
+                "at": at,
+                "machine": machine,
+                **_cost(one),
+                "single": {"total": _summary(taken.sum(axis=1))}
+                | {step: _summary(taken[:, number]) for number, step in enumerate(STEPS)},
+                "concurrent": {"total": _summary(concurrent), "queries_per_second": len(concurrent) / seconds},
+                "by_turn": _by_turn(one.turns, taken.sum(axis=1), settings.rounds),
+            }
+            measured.append(Measured(one.run.name, _keep(workspace, one, split, settings, figures), figures))
+        progress(STAGE, 1 + len(opened), 1 + len(opened))
+    return measured
+
+
+def _open(
+    workspace: Workspace,
+    name: str,
+    split: str,
+    settings: LatencySettings,
+    searches: dict[str, Search],
+    stack: ExitStack,
+    progress: Progress,
+) -> _Opened:
     run = open_run(workspace, name)
     questions = judged_turns(workspace, run.config, split)
-    vectors = prepare_run_vectors(workspace, run, progress)
-    collection = Collection(vectors)
-    at = datetime.now(UTC).isoformat()
+    collection = Collection(prepare_run_vectors(workspace, run, progress))
+    if collection.folder.name not in searches:
+        searches[collection.folder.name] = stack.enter_context(_searcher(workspace, collection, settings, progress))
+    inputs = {
+        **questions.inputs,
+        "run": run.folder.require("the run is not finished").fingerprint,
+        "vectors": collection.record.fingerprint,
+    }
+    return _Opened(run, questions.turns, collection, searches[collection.folder.name], inputs, questions.config)
+
+
+def _single(opened: Sequence[_Opened], rounds: int) -> list[Milliseconds]:
+    """(A, 3) milliseconds of each run's askings, by step."""
+    for one in opened:
+        for turn in one.turns[:WARM_UP]:
+            _ask(one.run, turn, one.search)
+    taken: list[list[tuple[float, float, float]]] = [[] for _ in opened]
+    for _ in range(rounds):
+        for place in range(max(len(one.turns) for one in opened)):
+            for step in range(len(opened)):
+                number = (place + step) % len(opened)  # none of them always comes after the same other one
+                one = opened[number]
+                if place < len(one.turns):
+                    taken[number].append(_ask(one.run, one.turns[place], one.search))
+    return [np.array(values) for values in taken]
+
+
+def _cost(one: _Opened) -> dict[str, float]:
+    queries = encode_ids(one.run.student, context_input_ids(one.turns, one.run.config, one.run.tokenizer))
+    share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
+    return {"FLOPS": flops(share, one.collection.passage_share), "L0": float(l0_per_row(queries.indptr).mean())}
+
+
+def _keep(
+    workspace: Workspace, one: _Opened, split: str, settings: LatencySettings, figures: Mapping[str, Any]
+) -> Folder:
     stage = workspace.stage(
         STAGE,
         VERSION,
-        label=f"{run.folder.name}/latency/{PurePath(workspace.root).name}-{split}-{settings.engine}",
-        config={**questions.config, **vars(settings), "at": at, "machine": _machine()},
-        inputs={
-            **questions.inputs,
-            "run": run.folder.require("the run is not finished").fingerprint,
-            "vectors": collection.record.fingerprint,
-        },
+        label=f"{one.run.folder.name}/latency/{PurePath(workspace.root).name}-{split}-{settings.engine}",
+        config={**one.config, **vars(settings), "at": figures["at"], "machine": figures["machine"]},
+        inputs=one.inputs,
     )
-    with stage.writing() as writer, _searcher(workspace, collection, settings, progress) as search:
-        progress(STAGE, 0, 2, f"{run.name} on {len(questions.turns)} turns, {settings.engine}")
-        turns = questions.turns
-        queries = encode_ids(run.student, context_input_ids(turns, run.config, run.tokenizer))
-        for turn in turns[:WARM_UP]:
-            _ask(run, turn, search)
-        single = np.array([_ask(run, turn, search) for _ in range(settings.rounds) for turn in turns])  # (A, 3)
-        progress(STAGE, 1, 2, f"{settings.streams} streams at a time")
-        concurrent, seconds = _concurrent(run, turns, search, settings)
-        share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
-        figures: dict[str, Any] = {
-            "run": run.name,
-            "split": split,
-            "n": len(turns),
-            **vars(settings),
-            "at": at,
-            "machine": _machine(),
-            "FLOPS": flops(share, collection.passage_share),
-            "L0": float(l0_per_row(queries.indptr).mean()),
-            "single": {"total": _summary(single.sum(axis=1))}
-            | {step: _summary(single[:, place]) for place, step in enumerate(STEPS)},
-            "concurrent": {"total": _summary(concurrent), "queries_per_second": len(concurrent) / seconds},
-            "by_turn": _by_turn(turns, single.sum(axis=1), settings.rounds),
-        }
+    with stage.writing() as writer:
         writer.add(stage.folder.write_bytes(FILE, (json.dumps(figures, indent=1) + "\n").encode()))
-        progress(STAGE, 2, 2)
-    return Measured(run.name, stage.folder, figures)
+    return stage.folder
 
 
 @contextmanager
