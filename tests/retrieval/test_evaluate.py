@@ -10,7 +10,8 @@ from ir_measures import RR, R, nDCG
 from retort.corpora.holdout import validation_conversations
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import ConfigError, WorkspaceError
-from retort.retrieval.evaluate import context_input_ids, evaluate_baseline, evaluate_run, judged_turns, measure
+from retort.retrieval.evaluate import context_input_ids, evaluate_baseline, evaluate_run, judged_turns
+from retort.retrieval.measured import measure
 from retort.retrieval.students import list_runs
 from retort.shards.reader import Collection
 from retort.sparse.vectors import SparseVectors

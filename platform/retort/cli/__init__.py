@@ -8,7 +8,17 @@ from collections.abc import Sequence
 
 import typer
 
-from retort.cli import conversations, corpora, experiments, fetching, imports, reports, searching, teachers
+from retort.cli import (
+    conversations,
+    corpora,
+    deployment,
+    experiments,
+    fetching,
+    imports,
+    reports,
+    searching,
+    teachers,
+)
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -29,6 +39,7 @@ fetching.register(app)
 experiments.register(app)
 searching.register(app)
 reports.register(app)
+deployment.register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,7 +92,7 @@ def evaluate(
     workspace: WorkspaceOption,
     split: Annotated[str, typer.Option(help="A split, or 'validate': what the experiment holds out of training.")],
     overrides: Overrides = None,
-    engine: Annotated[str, typer.Option(help="exact")] = "exact",
+    engine: Annotated[str, typer.Option(help="exact, or lucene: quantised, as it is deployed.")] = "exact",
     experiment: Annotated[
         Path | None, typer.Option(help="Of a baseline; by default the latest that was prepared.")
     ] = None,
@@ -104,6 +104,8 @@ def evaluate(
     """Measure a run or a baseline: R@100, R@10, RR, nDCG@3, FLOPS and L0, all of it by turn number too.
 
     Example: retort evaluate baseline:last --split dev --workspace w
+
+    Example: retort evaluate RUN --split dev --engine lucene --workspace w evaluation.quantization_bits=8
     """
     from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
 
@@ -142,9 +144,19 @@ def evaluate(
     from retort.terminal import table_console
 
     table_console().print(measures_table(run, split if on is None else f"{split} of {on}", done.measures))
+    if engine == "lucene":
+        say(_loss(done.measures))
     if other is not None:
         table_console().print(domains_table({f"{on} {split}": done.measures}, beside))
     say(f"run and per-turn measures: {done.folder.url()}")
+
+
+def _loss(measures: dict[str, Any]) -> str:
+    return (
+        f"against the exact scores: R@100 {measures['R@100']:.4f}, exactly {measures['exact_R@100']:.4f}; of the exact 10 best "
+        f"{measures['overlap@10']:.1%} are found, of the 100 best {measures['overlap@100']:.1%}; scores are off by "
+        f"{measures['score_error']:.2%} on average; the index has {measures['index_bytes'] / 2**20:.1f} MiB"
+    )
 
 
 def _in_domain(workspace: "Workspace", run: str) -> dict[str, Any] | None:

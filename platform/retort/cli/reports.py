@@ -1,4 +1,4 @@
-"""``retort front``, ``compare``, ``report``, ``export`` and ``ui``: what came of it, and what is taken away."""
+"""``retort front``, ``compare``, ``report`` and ``ui``: what came of it."""
 
 import os
 from pathlib import Path
@@ -209,31 +209,6 @@ def _report_fronts(
     say(f"all of it, with the fronts as a figure: {where}")
 
 
-def export(
-    run: Annotated[str, typer.Argument(help="The run.")],
-    directory: Annotated[Path, typer.Argument(help="A directory that does not exist yet.")],
-    workspace: WorkspaceOption,
-    as_json: JsonOption = False,
-) -> None:
-    """Copy a run's checkpoint out of the workspace; the splade family's loads in sentence-transformers as it is.
-
-    Example: retort export RUN student/ --workspace w
-    """
-    import shutil
-
-    from retort.retrieval.students import find_run
-    from retort.sparse.encoder import CHECKPOINT_FOLDER
-
-    folder = find_run(open_workspace(workspace), run)
-    if directory.exists():
-        raise InputError(f"{directory} exists already; nothing was overwritten: name another directory")
-    shutil.copytree(folder.local_tree(CHECKPOINT_FOLDER), directory)
-    if as_json:
-        print_json({"run": folder.name.removeprefix("runs/"), "directory": str(directory)})
-        return
-    say(f"{folder.name} -> {directory}")
-
-
 def ui(
     workspace: WorkspaceOption,
     port: Annotated[int, typer.Option(min=1, max=65534, help="MLflow's; Optuna's dashboard has the next one.")] = 5000,
@@ -255,5 +230,5 @@ def ui(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (front, compare, report, export, ui):
+    for command in (front, compare, report, ui):
         app.command()(command)

@@ -196,10 +196,17 @@ class TrainingConfig(Settings):
 class EvaluationConfig(Settings):
     """How a student is measured."""
 
-    engine: Literal["exact"] = Field(
-        default="exact", description="exact: every passage is scored, ties broken by doc_id"
+    engine: Literal["exact", "lucene"] = Field(
+        default="exact",
+        description="exact: every passage is scored, ties broken by doc_id; lucene: quantised, as it is deployed; needs Java and "
+        "the extra lucene",
     )
     top_k: int = Field(default=1000, ge=100, description="passages retrieved for a turn; R@100 needs 100")
+    quantization_bits: int = Field(default=8, ge=2, le=12, description="of a weight in Lucene's index, and in a query")
+
+    def identity(self) -> dict[str, object]:
+        """The settings as plain data; the bits only where something is quantised."""
+        return self.model_dump(mode="json", exclude=None if self.engine == "lucene" else {"quantization_bits"})
 
 
 # Settings that came later: at their default they change nothing, and runs from before keep their names.

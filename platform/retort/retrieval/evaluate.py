@@ -16,7 +16,6 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from retort.config import (
     EvaluationConfig,
@@ -27,11 +26,12 @@ from retort.corpora.context import context_ids, context_of
 from retort.corpora.holdout import HELD_OUT, validation_conversations
 from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
 from retort.errors import ConfigError, DataError
-from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
-from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
 from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.retrieval.exact import search_collection
+from retort.retrieval.java import find_java
+from retort.retrieval.lucene import LuceneIndex, prepare_lucene
+from retort.retrieval.measured import loss_measures, measure
 from retort.retrieval.runs import run_scores, trec_qrels, trec_run
 from retort.retrieval.students import FROZEN_VECTORS, Run, open_run
 from retort.shards.reader import Collection
@@ -60,7 +60,6 @@ __all__ = [
 
 STAGE = "evaluation"
 VERSION = 3  # 2: frequent terms are added up last, so that scores differ in the last bit; 3: Judged@10
-JUDGED = "Judged@10"
 OUT_OF_DOMAIN = "out_of_domain"  # in the record's config, where turns and passages are another workspace's
 VALIDATION = HELD_OUT
 BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
@@ -325,13 +324,15 @@ def evaluate(
         progress: Told what happens.
     """
     corpus = vectors.workspace
+    if settings.engine == "lucene":
+        find_java()  # before anything is encoded
     questions = judged_turns(corpus, experiment, split)
     elsewhere = {OUT_OF_DOMAIN: True} if corpus.root != workspace.root else {}
     stage = workspace.stage(
         STAGE,
         VERSION,
         label=f"{parent}/{PurePath(corpus.root).name}-{split}-{settings.engine}",
-        config={**questions.config, **(config or {}), **settings.model_dump(mode="json"), **elsewhere},
+        config={**questions.config, **(config or {}), **settings.identity(), **elsewhere},
         inputs={
             **questions.inputs,
             **identity,
@@ -345,8 +346,14 @@ def evaluate(
         progress(STAGE, 0, len(questions.turns), f"{tag} on {len(questions.turns)} turns of {split}")
         opened = collection if collection is not None else Collection(vectors)
         queries = encode(questions.turns, opened)
+        query_ids = [turn.query_id for turn in questions.turns]
         rankings = search_collection(opened, queries, settings.top_k, index=index, progress=progress)
-        run = run_scores([turn.query_id for turn in questions.turns], rankings, opened.doc_ids)
+        exact: Mapping[str, Mapping[str, float]] = run_scores(query_ids, rankings, opened.doc_ids)
+        run = exact
+        if settings.engine == "lucene":
+            folder = prepare_lucene(corpus, vectors, bits=settings.quantization_bits, progress=progress)
+            with LuceneIndex(folder) as deployed:
+                run = deployed.search(queries, query_ids, settings.top_k)
         measures, table = measure(
             questions.turns,
             questions.judgements,
@@ -355,6 +362,14 @@ def evaluate(
             opened.passage_share,
             relevant_from=questions.relevant_from,
         )
+        if settings.engine == "lucene":
+            measures |= loss_measures(
+                questions.judgements,
+                exact,
+                run,
+                relevant_from=questions.relevant_from,
+                index_bytes=deployed.bytes,
+            )
         writer.add(
             stage.folder.write_bytes("measures.json", (json.dumps(measures, indent=1) + "\n").encode()),
             stage.folder.write_table("measures.parquet", table),
@@ -368,45 +383,3 @@ def evaluate(
         writer.counts |= {name: value for name, value in measures.items() if name != "by_turn"}
         progress(STAGE, len(questions.turns), len(questions.turns))
     return Evaluation(stage.folder, measures, writer.record, reused=False)
-
-
-def measure(
-    turns: Sequence[Turn],
-    judgements: Mapping[str, Mapping[str, int]],
-    run: Mapping[str, Mapping[str, float]],
-    queries: SparseVectors,
-    passage_share: np.ndarray,
-    *,
-    relevant_from: int = 1,
-) -> tuple[dict[str, Any], pa.Table]:
-    """Measures of a run: the means, by turn number, and a table with one row per turn.
-
-    Args:
-        turns: The judged turns, in the order of ``queries``.
-        judgements: query_id -> doc_id -> relevance.
-        run: query_id -> doc_id -> score.
-        queries: (Q, V).
-        passage_share: (V,), p_d.
-        relevant_from: Least relevance that counts as relevant in the measures that are not graded.
-    """
-    per_turn = per_turn_measures(judgements, run, measures=(*MEASURES, JUDGED), relevance_level=relevant_from)
-    costs = per_query_flops(queries.indptr, queries.indices, passage_share)
-    active = l0_per_row(queries.indptr)
-    for turn, cost, entries in zip(turns, costs, active, strict=True):
-        per_turn[turn.query_id] |= {"FLOPS": float(cost), "L0": float(entries)}
-    share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
-    means = mean_measures(per_turn)
-    means["FLOPS"] = flops(share, passage_share)
-    names = (*MEASURES, JUDGED, "FLOPS", "L0")
-    groups = by_group(per_turn, {turn.query_id: turn.turn_number for turn in turns})
-    measures: dict[str, Any] = {"n": int(means["n"])} | {name: means[name] for name in names}
-    measures["by_turn"] = {str(number): values for number, values in groups.items()}
-    table = pa.table(
-        {
-            "query_id": [turn.query_id for turn in turns],
-            "conversation_id": [turn.conversation_id for turn in turns],
-            "turn_number": pa.array([turn.turn_number for turn in turns], pa.int32()),
-        }
-        | {name: [per_turn[turn.query_id][name] for turn in turns] for name in names}
-    )
-    return measures, table

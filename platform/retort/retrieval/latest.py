@@ -8,11 +8,22 @@ from retort.retrieval.evaluate import OUT_OF_DOMAIN
 from retort.retrieval.students import FROZEN_VECTORS, find_run
 from retort.storage import Folder, Record, Workspace
 
-__all__ = ["latest_evaluation", "latest_experiment"]
+__all__ = ["evaluations_by_split", "latest_evaluation", "latest_experiment"]
+
+
+def evaluations_by_split(workspace: Workspace, run: str) -> dict[str, Folder]:
+    """Split -> a run's latest exact evaluation on it in its own workspace."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in workspace.stages(f"{find_run(workspace, run).name}/evaluations"):
+        record = folder.require("it is listed")
+        if OUT_OF_DOMAIN not in record.config and record.config["engine"] == "exact":
+            split = str(record.config["split"])
+            found[split] = max(found.get(split, ("", "")), (record.created, folder.name))
+    return {split: workspace.folder(name) for split, (_, name) in sorted(found.items())}
 
 
 def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Record | None = None) -> Folder:
-    """The latest finished evaluation of a run or a baseline on a split of its own workspace.
+    """The latest finished exact evaluation of a run or a baseline on a split of its own workspace.
 
     Args:
         workspace: Where it is.
@@ -37,7 +48,8 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
             or not name.startswith("baseline:")
             or (record.inputs["vectors"] == vectors and record.config["top_k"] == like.config["top_k"])
         )
-        if record.config["split"] == split and comparable and OUT_OF_DOMAIN not in record.config:
+        own = OUT_OF_DOMAIN not in record.config and record.config["engine"] == "exact"
+        if record.config["split"] == split and comparable and own:
             found.append((record.created, folder.name))
     if not found:
         raise WorkspaceError(

@@ -121,7 +121,7 @@ class SearchSpace:
         return data | {
             "base": experiment.training_identity(),
             "evaluate": experiment.corpus.evaluate,
-            "evaluation": experiment.evaluation.model_dump(mode="json"),
+            "evaluation": experiment.evaluation.identity(),
         }
 
 
