@@ -97,14 +97,24 @@ def test_published_figures_stand_where_the_turns_are_topiocqas(changed):
 
 
 def test_latency_is_drawn_where_it_was_measured(changed):
-    for number, folder in enumerate(sorted(changed.glob("runs/*/evaluations/*"))[:3]):
-        (folder / "latency.json").write_text(json.dumps({"p50_ms": 10.0 + number, "p95_ms": 30.0}))
-    report = sweep_report(Workspace(changed), "plain")
+    place = Workspace(changed)
+    for number, run in enumerate(point.run for point in sweep_report(place, "plain").front[:3]):
+        for at, seconds in (("2026-01-01", 1.0), ("2026-01-02", 0.0)):  # the later one counts
+            config = {"split": "dev", "engine": "exact", "at": at}
+            folder = place.folder(f"runs/{run}/latency/{at}")
+            with folder.writing("latency", 1, config=config, inputs={}) as writer:
+                told = {"single": {"total": {"p50": 10.0 + number + 1000 * seconds}}}
+                writer.add(folder.write_bytes("latency.json", json.dumps(told).encode()))
+    report = sweep_report(place, "plain")
     figure = front_figures(report)[-1]
 
     assert sorted(report.latencies.values()) == [10.0, 11.0, 12.0] and figure.name == "front-latency"
     assert list(named(figure)) == ["front, dev (reported on)"]
     assert sorted(named(figure)["front, dev (reported on)"].x) == [10.0, 11.0, 12.0]
+    costs = [point.evaluation["FLOPS"] for point in report.front[:3]]
+    assert (
+        costs == sorted(costs) and "a rank correlation of +1.00" in figure.text
+    )  # the cheapest are first, and the fastest
     assert b"latency ms" in report_pages(report)["report.html"]
 
 

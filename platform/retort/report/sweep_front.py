@@ -120,6 +120,8 @@ class _Front:
             parts.append(f"Dotted: the baselines on {self.split}.")
         if self.published:
             parts.append(f"Black: published figures, for orientation ({SOURCE}).")
+        if self.cost == "latency" and (correlation := self.report.flops_predict_latency()) is not None:
+            parts.append(f"FLOPS order these runs by milliseconds with a rank correlation of {correlation:+.2f}.")
         if not self.chosen and self.front:
             objectives = " and ".join(self.report.objectives)
             parts.append(f"The front is that of {objectives}: over {self.cost} it need not be one, and has no line.")

@@ -4,9 +4,11 @@ Everything is read; nothing is measured. A sweep that has not ended has the tria
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from scipy.stats import spearmanr
 
 from retort.corpora.holdout import HELD_OUT
 from retort.corpora.published import published_counts
@@ -41,7 +43,7 @@ class SweepReport:
         baselines: Their measures on that split.
         turns_split: What ``by_turn`` was measured on: the split, or without one the validation turns.
         by_turn: Run of the front, or baseline -> turn number -> measures with n.
-        latencies: Run of the front, or baseline -> median milliseconds of a query, where that was measured.
+        latencies: Run of the front -> median milliseconds of a turn, where that was measured.
         published: Names and figures of the paper, where the front was evaluated on its turns; otherwise empty.
         importance: Of the searched settings.
         reproduction: Commands, versions and files to run it again.
@@ -65,6 +67,17 @@ class SweepReport:
     def front(self) -> list[TrialPoint]:
         """Its points, the cheapest first; a place here is the point's number wherever it is shown."""
         return front_rows(self.points)
+
+    def flops_predict_latency(self) -> float | None:
+        """Spearman's rank correlation of FLOPS with milliseconds over the front's runs; None for fewer than three."""
+        pairs = [
+            (point.evaluation["FLOPS"], self.latencies[point.run])
+            for point in self.front
+            if point.run is not None and point.run in self.latencies and point.evaluation is not None
+        ]
+        if len(pairs) < 3 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
+            return None
+        return float(spearmanr([flops for flops, _ in pairs], [told for _, told in pairs]).statistic)
 
     def numbers(self) -> dict[str, int]:
         """Trial -> its number on the front."""
@@ -109,7 +122,7 @@ def sweep_report(workspace: Workspace, name: str) -> SweepReport:
         baselines=baselines,
         turns_split=turns_split,
         by_turn={name: folder.read_json("measures.json")["by_turn"] for name, folder in evaluations.items()},
-        latencies=_latencies(evaluations),
+        latencies=_latencies(workspace, [point.run for point in front if point.run is not None], turns_split),
         published=published_points() if split is not None and _is_topiocqa(workspace, split) else {},
         importance=importance(points, objectives, sweep.settings["search"]),
         reproduction=reproduction(sweep, front),
@@ -132,12 +145,19 @@ def _latest(
     return {name: workspace.folder(max(found)[1])} if found else {}
 
 
-def _latencies(evaluations: Mapping[str, Folder]) -> dict[str, float]:
-    """Median milliseconds of a query, from ``latency.json`` beside an evaluation's measures: its ``p50_ms``."""
-    told = {
-        name: folder.read_json(LATENCY).get("p50_ms") for name, folder in evaluations.items() if folder.exists(LATENCY)
-    }
-    return {name: float(value) for name, value in told.items() if value is not None}
+def _latencies(workspace: Workspace, runs: Sequence[str], split: str) -> dict[str, float]:
+    """Median milliseconds of a turn from its text to its passages, exact, as ``retort latency`` measured them last."""
+    told = {}
+    for run in runs:
+        found = []
+        for folder in workspace.stages(f"runs/{run}/latency"):
+            config = folder.require("it is listed").config
+            if config["split"] == split and config["engine"] == "exact":
+                found.append((str(config["at"]), folder))
+        if found:
+            latest = max(found, key=lambda pair: pair[0])[1]
+            told[run] = float(latest.read_json(LATENCY)["single"]["total"]["p50"])
+    return told
 
 
 def _is_topiocqa(workspace: Workspace, split: str) -> bool:
