@@ -78,6 +78,16 @@ def test_one_setting_is_chosen_for_all_seeds_where_every_setting_has_every_seed(
     assert {seed: one.run for seed, one in choice.chosen.items()} == {0: "l1-0.2-0", 1: "l1-0.2-1"}
 
 
+def test_the_loss_is_counted_from_the_best_where_that_is_asked_for():
+    # Sums over both seeds: unregularised 1.55, .1 1.58, .2 1.55, .3 1.52; 2 % less than 1.55 is 1.519, than 1.58 1.5484.
+    settings = [(0.1, (0.80, 0.78), 2.0), (0.2, (0.78, 0.77), 1.0), (0.3, (0.77, 0.75), 0.5)]
+    trials = [trial(w, seed, recalls[seed], flops) for w, recalls, flops in settings for seed in (0, 1)]
+    recipe = Recipe("l1", (*PLAIN, *trials))
+    plain = unregularised_students([recipe])
+    assert list(choose(recipe, plain).chosen.values()) == trials[4:]
+    assert list(choose(recipe, plain, loss_from="best").chosen.values()) == trials[2:4]
+
+
 def test_where_nothing_is_within_the_loss_the_unregularised_student_is_the_choice():
     recipe = Recipe("ours", (trial(0.1, 0, 0.5, 0.1),))
     choice = choose(recipe, {0: PLAIN[0]})

@@ -7,6 +7,7 @@ from retort.errors import InputError
 from retort.progress import Progress, silent
 from retort.report.evaluated import SEED, Evaluator
 from retort.report.recipes import (
+    LossFrom,
     Recipe,
     RecipeReport,
     RecipeTrial,
@@ -26,6 +27,7 @@ def fronts_report(
     *,
     split: str,
     baseline: str | None = None,
+    loss_from: LossFrom = "unregularised",
     progress: Progress = silent,
 ) -> RecipeReport:
     """Compare recipes: choose on the validation turns, measure the chosen runs and the fronts on a split.
@@ -35,6 +37,7 @@ def fronts_report(
         names: A recipe each: the beginning of its sweeps' names (one sweep for each seed, say), or several joined by commas.
         split: What is reported on.
         baseline: One of the names; None: the first.
+        loss_from: What the choices' loss of R@100 is counted from, see ``recipes.choose``.
         progress: Told of every run.
 
     Raises:
@@ -59,7 +62,7 @@ def fronts_report(
         if not recipe.trials:
             raise InputError(f"{recipe.name}: no trial has finished yet")
     unregularised = unregularised_students(recipes)
-    choices = [choose(recipe, unregularised) for recipe in recipes]
+    choices = [choose(recipe, unregularised, loss_from=loss_from) for recipe in recipes]
     runs = [run for choice in choices for run in choice.runs()] + [trial.run for trial in unregularised.values()]
     runs = list(dict.fromkeys(runs))
     evaluator.measure_all(runs)
@@ -71,6 +74,7 @@ def fronts_report(
         split=split,
         baseline=baseline,
         baselines=_baselines([sweep for own in sweeps.values() for sweep in own], split),
+        loss_from=loss_from,
     )
 
 

@@ -4,7 +4,8 @@ A recipe is what one or several sweeps have tried, such as L1 and its weight. Ev
 *reported* on others:
 
 - the unregularised student of a seed: of all recipes' trials without a regulariser, the one with the highest R@100;
-- a recipe's choice: the fewest FLOPS at no more than 2 % (relative) less R@100 than that student. Where a recipe has tried each
+- a recipe's choice: the fewest FLOPS at no more than 2 % (relative) less R@100 than that student, or, stricter where a little
+  regularisation helps, than the best of it and the recipe's own settings (``loss_from``). Where a recipe has tried each
   of its settings with each of its seeds, one setting is chosen for all seeds, on their means; otherwise each seed has its own;
 - the front of a seed: its trials that no other dominates. Its area lies over R@100 and log10 FLOPS, with the reference point .60
   and 14, FLOPS below .05 counted as .05.
@@ -15,7 +16,7 @@ Everything here is a function of plain points; ``recipe_runs`` reads them from a
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ __all__ = [
     "RECALL_REFERENCE",
     "Choice",
     "FrontPoint",
+    "LossFrom",
     "Recipe",
     "RecipeReport",
     "RecipeRow",
@@ -44,7 +46,8 @@ __all__ = [
 RECALL_REFERENCE: Final = 0.60
 FLOPS_REFERENCE: Final = 14.0
 FLOPS_FLOOR: Final = 0.05
-LOSS: Final = 0.02  # relative, of the unregularised student's R@100
+LOSS: Final = 0.02  # relative, of R@100
+LossFrom = Literal["unregularised", "best"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class RecipeReport:
         unregularised_flops: Their FLOPS, mean over seeds.
         rows: The recipes.
         baselines: Measures of the raw context, the last question and the teachers' rewrites, as a sweep has them.
+        loss_from: What the choices' loss was counted from.
     """
 
     split: str
@@ -176,6 +180,7 @@ class RecipeReport:
     unregularised_flops: float
     rows: tuple[RecipeRow, ...]
     baselines: Mapping[str, Mapping[str, Any]]
+    loss_from: LossFrom = "unregularised"
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON document; what no finite number says is null."""
@@ -206,8 +211,17 @@ def unregularised_students(recipes: Sequence[Recipe]) -> dict[int, RecipeTrial]:
     return dict(sorted(best.items()))
 
 
-def choose(recipe: Recipe, unregularised: Mapping[int, RecipeTrial]) -> Choice:
-    """Choose on the validation turns; where nothing is within the loss, the unregularised student is the choice."""
+def choose(
+    recipe: Recipe, unregularised: Mapping[int, RecipeTrial], *, loss_from: LossFrom = "unregularised"
+) -> Choice:
+    """Choose on the validation turns; where nothing is within the loss, the unregularised student is the choice.
+
+    Args:
+        recipe: What was tried.
+        unregularised: By seed.
+        loss_from: What R@100 is lost from: the unregularised student's, or that of the best candidate, it included. On few
+            turns a student that happens to be worse unregularised leaves more to lose than there is.
+    """
     by_setting: dict[str, dict[int, RecipeTrial]] = {}
     for trial in recipe.trials:
         by_setting.setdefault(repr(sorted(trial.setting.items())), {})[trial.seed] = trial
@@ -226,8 +240,9 @@ def choose(recipe: Recipe, unregularised: Mapping[int, RecipeTrial]) -> Choice:
         base = {seed: unregularised[seed] for seed in seeds}
         alone = [{trial.seed: trial} for trial in recipe.trials if trial.seed in seeds]
         candidates: list[dict[int, RecipeTrial]] = [base, *(by_setting.values() if one_setting else alone)]
-        least = (1 - LOSS) * math.fsum(trial.recall for trial in base.values())
-        within = [own for own in candidates if math.fsum(trial.recall for trial in own.values()) >= least]
+        recalls = [math.fsum(trial.recall for trial in own.values()) for own in candidates]
+        least = (1 - LOSS) * (recalls[0] if loss_from == "unregularised" else max(recalls))
+        within = [own for own, recall in zip(candidates, recalls, strict=True) if recall >= least]
         best = min(within, key=_total_flops)
         chosen.update(best)
     return Choice(recipe, one_setting, dict(sorted(chosen.items())), fronts, areas)
@@ -246,6 +261,7 @@ def recipe_report(
     split: str,
     baseline: str,
     baselines: Mapping[str, Mapping[str, Any]] | None = None,
+    loss_from: LossFrom = "unregularised",
 ) -> RecipeReport:
     """Report the choices on other turns than they were chosen on.
 
@@ -257,6 +273,7 @@ def recipe_report(
         split: Their name.
         baseline: The recipe that areas are compared with.
         baselines: What else is worth showing beside them.
+        loss_from: What ``choose`` was told.
     """
     fronts = {choice.recipe.name: _measured_fronts(choice, measured) for choice in choices}
     areas = {
@@ -299,6 +316,7 @@ def recipe_report(
         unregularised_flops=float(plain["FLOPS"].mean()),
         rows=tuple(rows),
         baselines=baselines or {},
+        loss_from=loss_from,
     )
 
 
