@@ -1,5 +1,6 @@
 """The command line: bad input is told of before anything starts, JSON is one document, help answers at once."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -359,3 +360,8 @@ def test_help_and_mistakes_need_none_of_the_large_libraries(words, environment):
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == repr((0 if "--help" in words else 2, []))
+
+
+def test_the_version_is_told(retort):
+    done = retort("--version")
+    assert (done.code, done.out) == (0, f"retort {importlib.metadata.version('retort')}\n")

@@ -3,8 +3,10 @@
 Exit codes: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
 """
 
+import importlib.metadata
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -28,7 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs.",
 )
 assert conversations.imports is imports.imports, "all imports are commands of one group"
 app.add_typer(imports.imports, name="import")
@@ -40,6 +41,21 @@ experiments.register(app)
 searching.register(app)
 reports.register(app)
 deployment.register(app)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"retort {importlib.metadata.version('retort')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Distil an LLM's query rewriting into sparse conversational retrievers, and see what each costs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
