@@ -148,6 +148,9 @@ def test_import_writes_both_splits_and_returns_the_rewrites(tmp_path):
         judged = {doc_id for row in read_judgements(workspace, split).values() for doc_id in row}
         assert len(passage_rows(workspace, judged)) == len(judged)
     report = result.reports["dev"]
+    assert report.shape.turns_per_conversation == pytest.approx(report.turns / report.conversations)
+    assert report.shape.positives_per_turn == pytest.approx(report.positives_per_turn)
+    assert report.shape.turns_without_positive == 0 < report.shape.most_positives
     assert (report.conversations, report.turns, report.skipped) == (3, len(corpus.turns["dev"]), False)
     assert import_synthetic(workspace, **SMALL).reports["dev"].skipped
     with pytest.raises(WorkspaceError, match="already holds other judgements under the split 'train'"):

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from retort.corpora.collection import import_passages
-from retort.corpora.report import ImportReport
+from retort.corpora.report import ImportReport, shape_of
 from retort.corpora.synthetic_text import ASIDES
 from retort.corpora.synthetic_world import Entity, World
 from retort.corpora.turns import check_split, write_turns
@@ -125,6 +125,7 @@ def import_synthetic(
             positives_per_turn=len(judgements) / len(turns),
             dropped={},
             warnings=(),
+            shape=shape_of(turns, (judgement.query_id for judgement in judgements)),
         )
     return SyntheticImport(reports, corpus.rewrites, inputs)
 
