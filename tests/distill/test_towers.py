@@ -28,6 +28,7 @@ from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.texts import PassageTokens
 from retort.sparse.encoder import encode_ids, initial_student, load_student
 from retort.storage import Workspace
+from retort.sweep.named import name_all
 from retort.sweep.space import SearchSpace
 from retort.sweep.trial import _Opened, run_trial
 
@@ -240,7 +241,8 @@ def test_a_run_is_evaluated_over_its_own_vectors(workspace, config, tmp_path):
     trial = run_trial(_Opened(workspace), space, {"training.seed": own.training.seed})
     assert trial["run"] == done.run and 0 < trial["measures"]["R@100"] <= 1
     evaluate_baseline(workspace, "baseline:context", own, split="dev")
-    names = {row.run for row in compare_runs(workspace, [done.run, "baseline:context"], split="dev")}
+    named, _ = name_all(workspace, [done.run, "baseline:context"])
+    names = {row.run for row in compare_runs(workspace, named, split="dev").rows}
     assert names == {done.run, "baseline:context"}
     assert [folder.record() for folder in workspace.stages("vectors")] == before
 
