@@ -5,10 +5,12 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from sentence_transformers import SparseEncoder
 
@@ -39,13 +41,17 @@ def place(evaluated_path, tmp_path) -> Path:
 def made(place, tmp_path):
     """Makes a finished run of untrained encoders, which differ as trained ones do: in their weights."""
 
-    def make(settings, *, limits=None):
+    def make(settings, *, limits=None, cost_threshold=0.0):
         workspace = Workspace(place)
         (trained,) = list_runs(workspace)
         folder = workspace.folder(f"runs/{trained}")
         data = with_overrides(folder.read_json("experiment.json"), settings)
         config = experiment_from(data, source="test")
-        tokenizer = Collection(workspace.folder(folder.read_json("inputs.json")["vectors"])).tokenizer
+        collection = Collection(workspace.folder(folder.read_json("inputs.json")["vectors"]))
+        tokenizer = collection.tokenizer
+        if cost_threshold:
+            share = torch.from_numpy(np.asarray(collection.passage_share, dtype=np.float32))
+            limits = replace(limits or Limits(), cost_threshold=cost_threshold, passage_share=share)
         name = f"made-{len(list_runs(workspace))}"
         encoders = {CHECKPOINT_FOLDER: (0.5, config.encoder.query_tokens)}
         if config.trains_passages:
@@ -106,6 +112,14 @@ def read_alike(model, run, ids, texts):
     return alike
 
 
+def uncut(run, ids):
+    """The queries without limits."""
+    limits, run.student.limits = run.student.limits, Limits()
+    queries = dense(encode_ids(run.student, ids))
+    run.student.limits = limits
+    return queries
+
+
 def passages(run, count=20):
     return [passage_text(p.title, p.text) for p in read_passages(run.folder.workspace, list(range(count)))]
 
@@ -116,13 +130,16 @@ def passages(run, count=20):
     ids=["newest first", "oldest first", "another separator"],
 )
 def test_a_lexical_export_has_the_students_queries_and_the_collections_passages(made, tmp_path, settings):
-    run = made({"encoder.query_tokens": 24, **settings}, limits=LIMITS)
+    run = made({"encoder.query_tokens": 24, **settings}, limits=LIMITS, cost_threshold=4.0)
     export_run(run.folder.workspace, run.name, tmp_path / "out")
     model = theirs(tmp_path / "out", trust_remote_code=True)
     ids, texts = contexts(run)
     expected = dense(encode_ids(run.student, ids))
 
     assert 0 < np.count_nonzero(expected, axis=1).max() <= 5 and expected[expected > 0].min() > 0.3
+    least = 4.0 * np.asarray(Collection(run.vectors).passage_share)
+    pruned = (uncut(run, ids) > 0.3) & (uncut(run, ids) <= least)
+    assert pruned.any() and not expected[pruned].any()
     np.testing.assert_allclose(encoded(model.encode_query, texts), expected, atol=1e-5)
     found = encoded(model.encode_document, passages(run))
     np.testing.assert_allclose(found, dense(Collection(run.vectors).vectors.take(range(20))), atol=1e-5, rtol=1e-5)
@@ -156,7 +173,7 @@ def test_a_splade_export_is_stock_modules_for_queries_and_passages(made, tmp_pat
 
 
 def test_hard_limits_and_the_order_of_a_context_survive_a_splade_export(made, tmp_path):
-    run = made({**SPLADE, "context.order": "oldest_first"}, limits=LIMITS)
+    run = made({**SPLADE, "context.order": "oldest_first"}, limits=LIMITS, cost_threshold=2.0)
     export_run(run.folder.workspace, run.name, tmp_path / "out")
     with pytest.raises(ValueError, match="trust_remote_code=True"):
         theirs(tmp_path / "out")
@@ -204,7 +221,7 @@ def test_onnx_has_the_same_query_vectors(made, tmp_path, family):
         pytest.importorskip(name, reason=f"extra onnx: {name} is not installed")
     import onnxruntime
 
-    run = made({**SPLADE, "encoder.family": family}, limits=LIMITS)
+    run = made({**SPLADE, "encoder.family": family}, limits=LIMITS, cost_threshold=4.0)
     export_run(run.folder.workspace, run.name, tmp_path / "out", onnx=True)
     session = onnxruntime.InferenceSession(tmp_path / "out" / "onnx" / "query_encoder.onnx")
     ids, _ = contexts(run)

@@ -183,6 +183,40 @@ def test_limits_keep_the_largest_entries_unchanged_and_let_no_gradient_through_w
         assert (passed[(kept == 0) & (row > 0)] == 0).all() and (passed[kept > 0] == 1).all()
 
 
+def test_what_an_entry_costs_decides_what_it_must_be_worth():
+    share = torch.tensor([0.5, 0.1, 0.01, 0.0])
+    queries = torch.tensor([[2.0, 0.4, 0.03, 1e-6], [2.1, 0.41, 0.05, 0.0]], requires_grad=True)
+    limits = Limits(cost_threshold=4.0, passage_share=share)  # entries must exceed 2, .4, .04 and 0
+    found = limits.apply(queries)
+    assert found.tolist() == [
+        [0, 0, 0, pytest.approx(1e-6)],
+        [pytest.approx(2.1), pytest.approx(0.41), pytest.approx(0.05), 0],
+    ]
+    (gradient,) = torch.autograd.grad(found.sum(), queries)
+    assert gradient.tolist() == [[0, 0, 0, 1], [1, 1, 1, 0]]
+    # With the other limits: what is cut leaves room among the largest.
+    both = Limits(max_terms=1, cost_threshold=4.0, passage_share=share)
+    assert (both.apply(queries) > 0).tolist() == [[False, False, False, True], [True, False, False, False]]
+    assert limits != Limits() and limits.settings() == {"max_terms": None, "threshold": 0.0, "cost_threshold": 4.0}
+    assert Limits(3, 0.1).settings() == {"max_terms": 3, "threshold": 0.1}
+    for arguments in ({"cost_threshold": 1.0}, {"cost_threshold": -1.0, "passage_share": share}):
+        with pytest.raises(ValueError, match="cost_threshold must be at least 0, and above it needs passage_share"):
+            Limits(**arguments)
+
+
+@given(seed=st.integers(0, 10_000), threshold=st.floats(0, 20))
+def test_pruning_by_cost_never_costs_more_and_keeps_what_is_worth_most_a_unit_of_cost(seed, threshold):
+    generator = torch.Generator().manual_seed(seed)
+    share, queries = torch.rand(9, generator=generator), torch.randn(4, 9, generator=generator).relu()
+    found = Limits(cost_threshold=threshold, passage_share=share).apply(queries)
+    kept, cut = found > 0, (queries > 0) & (found == 0)
+    assert torch.equal(found[kept], queries[kept])
+    worth = queries / share
+    for row in range(4):
+        if kept[row].any() and cut[row].any():
+            assert worth[row][kept[row]].min() >= worth[row][cut[row]].max()
+
+
 @pytest.mark.parametrize("arguments", [{"max_terms": 0}, {"threshold": -0.1}])
 def test_limits_that_make_no_sense_are_refused(arguments):
     with pytest.raises(ValueError, match=r"max_terms must be at least 1 and threshold at least 0, got"):

@@ -229,6 +229,7 @@ _LATER = {
         "flops_budget",
         "max_terms",
         "threshold",
+        "cost_threshold",
     ),
     "training": ("passage_encoder",),
 }
@@ -304,6 +305,10 @@ class ExperimentConfig(Settings):
             raise ValueError(
                 f"sampling.strategy=student retrieves from the encoded collection, which {trained} leaves behind; choose "
                 "another strategy"
+            )
+        if self.regularization.cost_threshold:
+            raise ValueError(
+                f"regularization.cost_threshold prunes by the collection's own share of each entry, which {trained} moves"
             )
         if self.regularization.flops_budget is not None:
             raise ValueError(

@@ -164,6 +164,12 @@ class RegularizationConfig(Settings):
         default=None, description="hard limit: a query keeps so many entries; null: all"
     )
     threshold: float = Field(default=0.0, ge=0, description="hard limit: entries up to it become 0")
+    cost_threshold: float = Field(
+        default=0.0,
+        ge=0,
+        description="pruning once training is over: entries become 0 whose weight is at most so many times the share of passages "
+        "that hold them; trains nothing that its twin without it does not, which is distilled first",
+    )
 
     @model_validator(mode="after")
     def _budget_has_a_penalty(self) -> Self:
@@ -178,7 +184,7 @@ class RegularizationConfig(Settings):
     def is_regularized(self) -> bool:
         """Whether anything keeps the queries sparse: a penalty with a weight, or a hard limit."""
         penalized = self.query != "none" and self.query_weight > 0
-        return penalized or self.max_terms is not None or self.threshold > 0
+        return penalized or self.max_terms is not None or self.threshold > 0 or self.cost_threshold > 0
 
 
 def with_presets(data: Mapping[Any, Any]) -> object:

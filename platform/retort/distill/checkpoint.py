@@ -33,6 +33,8 @@ def _label(experiment: ExperimentConfig) -> str:
     ]
     if penalty.query != "none":
         words.append(f"{penalty.query.replace('_', '')}{penalty.query_weight:.3g}")
+    if penalty.cost_threshold:
+        words.append(f"pruned{penalty.cost_threshold:.3g}")
     if experiment.trains_passages:
         words.append(f"passages{penalty.passage_weight:.3g}")
     words.append(f"s{experiment.training.seed}")

@@ -10,15 +10,16 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 import yaml
 
-from retort.config import ExperimentConfig
+from retort.config import ExperimentConfig, experiment_from
 from retort.distill.checkpoint import run_stage
 from retort.distill.towers import TrainedPassages
 from retort.distill.worker import Curves, check_precision, train
@@ -29,7 +30,7 @@ from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray
 from retort.shards.texts import PassageTokens
-from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, save_student
+from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, load_student, save_student
 from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER
 from retort.sparse.regularizers import Limits
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
@@ -119,7 +120,13 @@ def distil_prepared(
                 "inputs.json", _json({"vectors": prepared.vectors.name, "training": prepared.training.name})
             ),
         )
-        if experiment.training.workers == 0:
+        if experiment.regularization.cost_threshold > 0:
+            twin = _twin(workspace, experiment, prepared, progress, open_collection, open_turns)
+            collection = open_collection(prepared.vectors)
+            student, entries = _pruned(experiment, twin, stage.folder, collection)
+            writer.add(*entries)
+            writer.counts |= {**twin.record.counts, "training_seconds": 0.0, "pruned_from": twin.run}
+        elif experiment.training.workers == 0:
             started = time.monotonic()
             collection, turns = open_collection(prepared.vectors), open_turns(prepared.training)
             device = training_device()
@@ -145,6 +152,44 @@ def distil_prepared(
     # A passage encoder of its own is read again from the run: it encodes the collection for the run's evaluation.
     kept = None if experiment.trains_passages else student
     return Distilled(name, stage.folder, writer.record, reused=False, student=kept)
+
+
+def _twin(
+    workspace: Workspace,
+    experiment: ExperimentConfig,
+    prepared: Prepared,
+    progress: Progress,
+    open_collection: Callable[[Folder], Collection],
+    open_turns: Callable[[Folder], TrainingTurns],
+) -> Distilled:
+    """The run that a pruned one is pruned from: the same but for that; distilled where it is not there yet."""
+    plain = experiment.model_dump(mode="json", by_alias=True)
+    plain["regularization"] |= {"cost_threshold": 0.0}
+    return distil_prepared(
+        workspace,
+        experiment_from(plain),
+        prepared,
+        progress=progress,
+        open_collection=open_collection,
+        open_turns=open_turns,
+    )
+
+
+def _pruned(
+    experiment: ExperimentConfig, twin: Distilled, folder: Folder, collection: Collection
+) -> tuple[QueryEncoder, list[FileEntry]]:
+    """The twin's student without the terms that are not worth their cost, and its files in a run's own folder."""
+    student, _ = load_student(twin.folder.local_tree(CHECKPOINT_FOLDER))
+    share = torch.from_numpy(np.asarray(collection.passage_share, dtype=np.float32))
+    threshold = experiment.regularization.cost_threshold
+    student.limits = replace(student.limits, cost_threshold=threshold, passage_share=share)
+    collector = StageWriter(folder, None)
+    with tempfile.TemporaryDirectory() as temporary:
+        tokens = experiment.encoder.query_tokens
+        save_student(student, Path(temporary), tokenizer=collection.tokenizer, max_tokens=tokens)
+        collector.add_tree(Path(temporary), CHECKPOINT_FOLDER)
+    curves = folder.write_table(CURVES_FILE, twin.folder.read_table(CURVES_FILE))
+    return student, [curves, *collector.entries.values()]
 
 
 def untrained_student(experiment: ExperimentConfig, collection: Collection) -> QueryEncoder:

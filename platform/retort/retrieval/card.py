@@ -152,6 +152,11 @@ def _usage(run: Run, name: str, *, onnx: bool) -> str:
         f"at most {encoder.query_tokens} tokens, special ones included; what is over is cut at the oldest end"
     )
     limits = run.student.limits
+    if limits.cost_threshold:
+        points.append(
+            f"of a query's terms those are cut whose weight is at most {limits.cost_threshold:g} times the share of passages "
+            "that hold them"
+        )
     if limits.max_terms is not None or limits.threshold:
         kept = "all" if limits.max_terms is None else f"at most {limits.max_terms}"
         points.append(f"of a query's terms {kept} are kept, those of weight up to {limits.threshold:g} are cut")

@@ -86,6 +86,7 @@ def _write_lexical(run: Run, vectors: Folder, target: Path) -> None:
         "special_ids": tokenizer.special_ids.tolist(),
         "max_terms": limits.max_terms,
         "threshold": limits.threshold,
+        "cost_threshold": limits.cost_threshold,
         "k1": encoder.k1,
         "b": encoder.b,
         "passages": int(counts["passages"]),
@@ -124,7 +125,9 @@ def _write_splade(run: Run, vectors: Folder, target: Path) -> None:
             (directory / name).unlink()
         (directory / "1_SpladePooling").rename(part(route, "SpladePooling", POOLING))
     if run.student.limits != Limits():
-        limits = {"max_terms": run.student.limits.max_terms, "threshold": run.student.limits.threshold}
+        limits: dict[str, Any] = {"max_terms": run.student.limits.max_terms, "threshold": run.student.limits.threshold}
+        least = run.student.limits.least_weights()
+        limits["least_weights"] = None if least is None else least.tolist()
         _write_json(part("query", "QueryLimits", "retort_limits.QueryLimits") / "config.json", limits)
         shutil.copyfile(EXPORTED / "retort_limits.py", target / "retort_limits.py")
     parameters = {"default_route": "query", "allow_empty_key": True, "route_mappings": {}}

@@ -10,7 +10,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +48,7 @@ logger = logging.getLogger("retort")
 CHECKPOINT_FOLDER = "checkpoint"  # of a run
 CHECKPOINT = "retort.json"
 HEAD = "head.safetensors"
+SHARE = "passage_share.safetensors"  # of a student whose terms were pruned by their cost
 # Tokens that are read together when encoding: enough for full speed, and on a processor little enough for its cache.
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
 # A MiniLM body without a trained head: its logits then keep about 190 entries of a passage, as a trained SPLADE does.
@@ -144,7 +144,9 @@ def save_student(student: QueryEncoder, directory: Path, *, tokenizer: Tokenizer
         family = "splade"
     settings: dict[str, object] = {"format": 1, "family": family, "query_tokens": max_tokens}
     if student.limits != Limits():
-        settings["limits"] = asdict(student.limits)
+        settings["limits"] = student.limits.settings()
+        if student.limits.passage_share is not None:
+            save_file({"passage_share": student.limits.passage_share.float().contiguous()}, directory / SHARE)
     (directory / CHECKPOINT).write_text(json.dumps(settings) + "\n")
 
 
@@ -193,7 +195,9 @@ def load_student(directory: Path) -> tuple[QueryEncoder, Tokenizer]:
         student.head.load_state_dict(load_file(directory / HEAD))
     else:
         student = SpladeEncoder(_without_noise(AutoModelForMaskedLM.from_pretrained, directory, dtype=torch.float32))
-    student.limits = Limits(**settings.get("limits", {}))  # none in a checkpoint from before there were any
+    share = load_file(directory / SHARE)["passage_share"] if (directory / SHARE).is_file() else None
+    # None in a checkpoint from before there were any.
+    student.limits = Limits(**settings.get("limits", {}), passage_share=share)
     return student.eval(), tokenizer
 
 

@@ -10,7 +10,7 @@ A penalty that is stronger for some queries than for others (``turn_factors``) m
 one that asks what is active more than how much (``saturated``) bends them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -127,19 +127,40 @@ class Limits:
     Attributes:
         max_terms: Each query keeps its so many largest entries, of equal ones the first; None: all.
         threshold: Entries up to it are cut.
+        cost_threshold: Entries whose weight is at most so many times the share of passages that hold them are cut: what an
+            entry is worth against what it costs. Static pruning that L1's penalty only approaches, and free of training.
+        passage_share: (V,), p_d, where ``cost_threshold`` is above 0.
     """
 
     max_terms: int | None = None
     threshold: float = 0.0
+    cost_threshold: float = 0.0
+    passage_share: Tensor | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.cost_threshold < 0 or (self.cost_threshold > 0 and self.passage_share is None):
+            raise ValueError(
+                f"cost_threshold must be at least 0, and above it needs passage_share; got {self.cost_threshold}"
+            )
         if self.threshold < 0 or (self.max_terms is not None and self.max_terms < 1):
             raise ValueError(
                 f"max_terms must be at least 1 and threshold at least 0, got {self.max_terms} and {self.threshold}"
             )
 
+    def settings(self) -> dict[str, int | float | None]:
+        """The limits as plain data, those that came later only where they are set; the shares are not in it."""
+        plain: dict[str, int | float | None] = {"max_terms": self.max_terms, "threshold": self.threshold}
+        return plain | ({"cost_threshold": self.cost_threshold} if self.cost_threshold > 0 else {})
+
+    def least_weights(self) -> Tensor | None:
+        """(V,), what an entry's weight must exceed by ``cost_threshold``; None where that is 0."""
+        return None if self.passage_share is None else self.cost_threshold * self.passage_share.float()
+
     def apply(self, queries: Tensor) -> Tensor:
         """(b, V), not negative -> (b, V)."""
+        least = self.least_weights()
+        if least is not None:
+            queries = queries.masked_fill(queries <= least.to(queries.device, queries.dtype), 0.0)
         if self.threshold > 0:
             queries = queries.masked_fill(queries <= self.threshold, 0.0)
         if self.max_terms is not None and self.max_terms < queries.shape[1]:

@@ -133,6 +133,9 @@ class LexicalEncoder(InputModule):
         weights = weights.masked_fill((mask == 0) | torch.isin(ids, self.special_ids), 0.0)
         queries = weights.new_zeros(len(ids), len(self.document_frequency)).scatter_reduce(1, ids, weights, "amax")
         threshold, max_terms = self.settings["threshold"], self.settings["max_terms"]
+        if self.settings["cost_threshold"] > 0:
+            share = self.document_frequency.float() / self.settings["passages"]
+            queries = queries.masked_fill(queries <= self.settings["cost_threshold"] * share.to(queries.device), 0.0)
         if threshold > 0:
             queries = queries.masked_fill(queries <= threshold, 0.0)
         if max_terms is not None and max_terms < queries.shape[1]:

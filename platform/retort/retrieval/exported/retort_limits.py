@@ -19,18 +19,25 @@ class QueryLimits(Module):
     Args:
         max_terms: Entries that are kept, of equal ones the first; None: all.
         threshold: Entries up to it are cut.
+        least_weights: (V,), what each entry must exceed, by what it costs; None: nothing.
     """
 
-    config_keys: list[str] = ["max_terms", "threshold"]  # noqa: RUF012 (declared so by the base class)
+    config_keys: list[str] = ["max_terms", "threshold", "least_weights"]  # noqa: RUF012 (declared so by the base class)
 
-    def __init__(self, max_terms: int | None = None, threshold: float = 0.0) -> None:
+    def __init__(
+        self, max_terms: int | None = None, threshold: float = 0.0, least_weights: list[float] | None = None
+    ) -> None:
         super().__init__()
+        self.least_weights = least_weights
         self.max_terms = max_terms
         self.threshold = threshold
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Cut ``sentence_embedding``, (B, V) and not negative."""
         queries: torch.Tensor = features["sentence_embedding"]
+        if self.least_weights is not None:
+            least = torch.tensor(self.least_weights, device=queries.device, dtype=queries.dtype)
+            queries = queries.masked_fill(queries <= least, 0.0)
         if self.threshold > 0:
             queries = queries.masked_fill(queries <= self.threshold, 0.0)
         if self.max_terms is not None and self.max_terms < queries.shape[1]:
