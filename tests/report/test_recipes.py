@@ -88,6 +88,26 @@ def test_the_loss_is_counted_from_the_best_where_that_is_asked_for():
     assert list(choose(recipe, plain, loss_from="best").chosen.values()) == trials[2:4]
 
 
+def test_a_sure_choice_is_within_the_loss_at_the_worse_end_of_its_interval():
+    # On the mean both are alike, 1 % worse; one loses the same everywhere, the other all of it in two of twenty conversations.
+    plain = RecipeTrial("plain", {"w": 0}, 0, 0.80, 4.0, regularised=False)
+    even = RecipeTrial("even", {"w": 1}, 0, 0.792, 2.0, regularised=True)
+    uneven = RecipeTrial("uneven", {"w": 2}, 0, 0.792, 1.0, regularised=True)
+    recipe = Recipe("l1", (plain, even, uneven))
+    conversations = [f"c{number}" for number in range(20)]
+    lost = np.zeros(20)
+    lost[:2] = 0.08
+    by_turn = {
+        "plain": (conversations, np.full(20, 0.8)),
+        "even": (conversations, np.full(20, 0.792)),
+        "uneven": (conversations, 0.8 - lost),
+    }
+    assert choose(recipe, {0: plain}).chosen == {0: uneven}
+    assert choose(recipe, {0: plain}, by_turn=by_turn).chosen == {0: even}
+    by_turn["even"] = (conversations, np.full(20, 0.78))
+    assert choose(recipe, {0: plain}, by_turn=by_turn).chosen == {0: plain}
+
+
 def test_where_nothing_is_within_the_loss_the_unregularised_student_is_the_choice():
     recipe = Recipe("ours", (trial(0.1, 0, 0.5, 0.1),))
     choice = choose(recipe, {0: PLAIN[0]})

@@ -129,6 +129,12 @@ def report(
             help="fronts: the choice may lose 2 % of the unregularised student's R@100, or of the best setting's."
         ),
     ] = "unregularised",
+    sure: Annotated[
+        bool,
+        typer.Option(
+            "--sure", help="fronts: within that loss at the worse end of its interval, not on the mean alone."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="A directory; by default the sweep's own, or one below reports/ in the workspace."),
@@ -147,7 +153,7 @@ def report(
     if what == "paper":
         _report_paper(place, [*(sweeps or ()), *(sweep or ())], split, out, as_json)
     elif what == "fronts":
-        _report_fronts(place, [*(sweeps or ()), *(sweep or ())], split, baseline, loss_from, out, as_json)
+        _report_fronts(place, [*(sweeps or ()), *(sweep or ())], split, baseline, loss_from, sure, out, as_json)
     elif what == "sweep" and len(sweeps or ()) == 1:
         _report_sweep(place, (sweeps or [""])[0], out, as_json)
     elif what == "sweep" or sweeps:
@@ -201,6 +207,7 @@ def _report_fronts(
     split: str,
     baseline: str | None,
     loss_from: Literal["unregularised", "best"],
+    sure: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -210,8 +217,10 @@ def _report_fronts(
     from retort.terminal import table_console
 
     with terminal_progress() as progress:
-        done = fronts_report(place, names, split=split, baseline=baseline, loss_from=loss_from, progress=progress)
-    name = f"reports/fronts-{split}" + ("" if loss_from == "unregularised" else "-best")
+        done = fronts_report(
+            place, names, split=split, baseline=baseline, loss_from=loss_from, sure=sure, progress=progress
+        )
+    name = f"reports/fronts-{split}" + ("" if loss_from == "unregularised" else "-best") + ("-sure" if sure else "")
     where = write_pages(recipe_pages(done), place, name, out)
     if as_json:
         print_json({"directory": where, **done.to_json()})

@@ -44,11 +44,12 @@ def _title(report: RecipeReport) -> str:
 
 
 def _caption(report: RecipeReport) -> str:
+    surely = ", at the worse end of the loss's 95 % interval by conversation" if report.sure else ""
     whose = "best setting" if report.loss_from == "best" else "unregularised student"
     return (
         f"area: hypervolume over R@100 and log10 FLOPS, reference {RECALL_REFERENCE:g} and {FLOPS_REFERENCE:g}; gain: less "
         f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less "
-        f"R@100 than the {whose} has on the validation turns, its figures on {report.split}."
+        f"R@100 than the {whose} has on the validation turns{surely}, its figures on {report.split}."
     )
 
 

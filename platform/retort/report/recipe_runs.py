@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from retort.corpora.holdout import HELD_OUT
 from retort.errors import InputError
 from retort.progress import Progress, silent
 from retort.report.evaluated import SEED, Evaluator
 from retort.report.recipes import (
     LossFrom,
+    Recalls,
     Recipe,
     RecipeReport,
     RecipeTrial,
@@ -28,6 +30,7 @@ def fronts_report(
     split: str,
     baseline: str | None = None,
     loss_from: LossFrom = "unregularised",
+    sure: bool = False,
     progress: Progress = silent,
 ) -> RecipeReport:
     """Compare recipes: choose on the validation turns, measure the chosen runs and the fronts on a split.
@@ -38,6 +41,7 @@ def fronts_report(
         split: What is reported on.
         baseline: One of the names; None: the first.
         loss_from: What the choices' loss of R@100 is counted from, see ``recipes.choose``.
+        sure: The loss must be within bounds at the worse end of its interval over the validation turns' conversations.
         progress: Told of every run.
 
     Raises:
@@ -62,7 +66,8 @@ def fronts_report(
         if not recipe.trials:
             raise InputError(f"{recipe.name}: no trial has finished yet")
     unregularised = unregularised_students(recipes)
-    choices = [choose(recipe, unregularised, loss_from=loss_from) for recipe in recipes]
+    by_turn = _validation_recalls(workspace, recipes, unregularised, progress) if sure else None
+    choices = [choose(recipe, unregularised, loss_from=loss_from, by_turn=by_turn) for recipe in recipes]
     runs = [run for choice in choices for run in choice.runs()] + [trial.run for trial in unregularised.values()]
     runs = list(dict.fromkeys(runs))
     evaluator.measure_all(runs)
@@ -75,7 +80,22 @@ def fronts_report(
         baseline=baseline,
         baselines=_baselines([sweep for own in sweeps.values() for sweep in own], split),
         loss_from=loss_from,
+        sure=sure,
     )
+
+
+def _validation_recalls(
+    workspace: Workspace, recipes: Sequence[Recipe], unregularised: Mapping[int, RecipeTrial], progress: Progress
+) -> dict[str, Recalls]:
+    """R@100 of every trial on its own validation turns, which are the same for all trials with a seed."""
+    found: dict[str, Recalls] = {}
+    for seed, plain in unregularised.items():
+        evaluator = Evaluator(workspace, HELD_OUT, progress)
+        trials = [trial.run for recipe in recipes for trial in recipe.trials if trial.seed == seed]
+        runs = list(dict.fromkeys([plain.run, *trials]))
+        evaluator.measure_all(runs)
+        found |= {run: (evaluator.turns.conversation_ids, evaluator.values(run)["R@100"]) for run in runs}
+    return found
 
 
 def _sweeps(workspace: Workspace, name: str) -> list[SweepFiles]:

@@ -5,7 +5,8 @@ A recipe is what one or several sweeps have tried, such as L1 and its weight. Ev
 
 - the unregularised student of a seed: of all recipes' trials without a regulariser, the one with the highest R@100;
 - a recipe's choice: the fewest FLOPS at no more than 2 % (relative) less R@100 than that student, or, stricter where a little
-  regularisation helps, than the best of it and the recipe's own settings (``loss_from``). Where a recipe has tried each
+  regularisation helps, than the best of it and the recipe's own settings (``loss_from``); on the mean alone, or surely: at the
+  worse end of the loss's interval, as a trial of non-inferiority asks for. Where a recipe has tried each
   of its settings with each of its seeds, one setting is chosen for all seeds, on their means; otherwise each seed has its own;
 - the front of a seed: its trials that no other dominates. Its area lies over R@100 and log10 FLOPS, with the reference point .60
   and 14, FLOPS below .05 counted as .05.
@@ -34,6 +35,7 @@ __all__ = [
     "Choice",
     "FrontPoint",
     "LossFrom",
+    "Recalls",
     "Recipe",
     "RecipeReport",
     "RecipeRow",
@@ -48,6 +50,9 @@ FLOPS_REFERENCE: Final = 14.0
 FLOPS_FLOOR: Final = 0.05
 LOSS: Final = 0.02  # relative, of R@100
 LossFrom = Literal["unregularised", "best"]
+Recalls = tuple[
+    Sequence[str], NDArray[np.float64]
+]  # a run's turns: conversation_ids and R@100, in one order for every run of a seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,7 @@ class RecipeReport:
         rows: The recipes.
         baselines: Measures of the raw context, the last question and the teachers' rewrites, as a sweep has them.
         loss_from: What the choices' loss was counted from.
+        sure: Whether it had to be within bounds at the worse end of its interval.
     """
 
     split: str
@@ -181,6 +187,7 @@ class RecipeReport:
     rows: tuple[RecipeRow, ...]
     baselines: Mapping[str, Mapping[str, Any]]
     loss_from: LossFrom = "unregularised"
+    sure: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON document; what no finite number says is null."""
@@ -212,7 +219,11 @@ def unregularised_students(recipes: Sequence[Recipe]) -> dict[int, RecipeTrial]:
 
 
 def choose(
-    recipe: Recipe, unregularised: Mapping[int, RecipeTrial], *, loss_from: LossFrom = "unregularised"
+    recipe: Recipe,
+    unregularised: Mapping[int, RecipeTrial],
+    *,
+    loss_from: LossFrom = "unregularised",
+    by_turn: Mapping[str, Recalls] | None = None,
 ) -> Choice:
     """Choose on the validation turns; where nothing is within the loss, the unregularised student is the choice.
 
@@ -221,6 +232,8 @@ def choose(
         unregularised: By seed.
         loss_from: What R@100 is lost from: the unregularised student's, or that of the best candidate, it included. On few
             turns a student that happens to be worse unregularised leaves more to lose than there is.
+        by_turn: Run -> its R@100 on each validation turn: the loss must then be within bounds at the worse end of its 95 %
+            interval, by conversation. None: on the mean.
     """
     by_setting: dict[str, dict[int, RecipeTrial]] = {}
     for trial in recipe.trials:
@@ -241,11 +254,32 @@ def choose(
         alone = [{trial.seed: trial} for trial in recipe.trials if trial.seed in seeds]
         candidates: list[dict[int, RecipeTrial]] = [base, *(by_setting.values() if one_setting else alone)]
         recalls = [math.fsum(trial.recall for trial in own.values()) for own in candidates]
-        least = (1 - LOSS) * (recalls[0] if loss_from == "unregularised" else max(recalls))
-        within = [own for own, recall in zip(candidates, recalls, strict=True) if recall >= least]
+        reference = candidates[0 if loss_from == "unregularised" else recalls.index(max(recalls))]
+        least = (1 - LOSS) * math.fsum(trial.recall for trial in reference.values())
+        within = [
+            own
+            for own, recall in zip(candidates, recalls, strict=True)
+            if recall >= least and (by_turn is None or own == reference or _surely_within(own, reference, by_turn))
+        ] or [reference]
         best = min(within, key=_total_flops)
         chosen.update(best)
     return Choice(recipe, one_setting, dict(sorted(chosen.items())), fronts, areas)
+
+
+def _surely_within(
+    own: Mapping[int, RecipeTrial], reference: Mapping[int, RecipeTrial], by_turn: Mapping[str, Recalls]
+) -> bool:
+    """Whether the relative change in R@100 is above the loss at its interval's worse end, over the turns of all seeds."""
+    conversations: list[str] = []
+    columns = []
+    for seed, trial in own.items():
+        ids, recalls = by_turn[trial.run]
+        conversations += ids  # one that two seeds hold out is one conversation
+        columns.append(np.column_stack([recalls, by_turn[reference[seed].run][1]]))
+    low, _ = bootstrap_totals_by_conversation(
+        np.concatenate(columns), conversations, lambda totals: totals[:, 0] / totals[:, 1]
+    )
+    return low >= 1 - LOSS
 
 
 def _total_flops(own: dict[int, RecipeTrial]) -> float:
@@ -262,6 +296,7 @@ def recipe_report(
     baseline: str,
     baselines: Mapping[str, Mapping[str, Any]] | None = None,
     loss_from: LossFrom = "unregularised",
+    sure: bool = False,
 ) -> RecipeReport:
     """Report the choices on other turns than they were chosen on.
 
@@ -274,6 +309,7 @@ def recipe_report(
         baseline: The recipe that areas are compared with.
         baselines: What else is worth showing beside them.
         loss_from: What ``choose`` was told.
+        sure: Whether it was told the values by turn.
     """
     fronts = {choice.recipe.name: _measured_fronts(choice, measured) for choice in choices}
     areas = {
@@ -317,6 +353,7 @@ def recipe_report(
         rows=tuple(rows),
         baselines=baselines or {},
         loss_from=loss_from,
+        sure=sure,
     )
 
 
