@@ -10,7 +10,7 @@ import pytest
 from retort.errors import InputError
 from retort.report.points import TrialPoint, front_rows
 from retort.storage import Workspace
-from retort.sweep.named import front_point, name_one
+from retort.sweep.named import front_point, name_one, run_named, runs_named
 from retort.sweep.results import find_sweep
 
 
@@ -62,3 +62,10 @@ def test_a_point_that_is_not_there_is_refused_with_those_that_are(number, worksp
         InputError, match=r"the front of pareto-1f3a9c2d has the points 1 to 3 and a champion, got 'pareto#"
     ):
         front_point(workspace, f"pareto#{number}")
+
+
+def test_a_front_is_all_of_its_runs_once(workspace):
+    assert runs_named(workspace, ["pareto#front"]) == ["run-cheap", "run-fair", "run-rich"]
+    assert runs_named(workspace, ["pareto#3", "pareto#front"]) == ["run-rich", "run-cheap", "run-fair"]
+    with pytest.raises(InputError, match="baseline:last is no run of the workspace, but a baseline"):
+        run_named(workspace, "baseline:last")

@@ -15,7 +15,7 @@ ENGINES: Final[tuple[Literal["exact", "lucene"], ...]] = ("exact", "lucene")
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="The run.")],
+    run: Annotated[str, typer.Argument(help="The run; also SWEEP#3, SWEEP#champion, or an MLflow run id.")],
     directory: Annotated[Path, typer.Argument(help="A directory that does not exist yet.")],
     workspace: WorkspaceOption,
     form: Annotated[
@@ -35,11 +35,11 @@ def export(
     if form not in FORMATS:
         raise InputError(f"--format {form!r} is none; there are {', '.join(FORMATS)}")
     from retort.retrieval.export import check_new_directory, export_pyserini, export_run
-    from retort.retrieval.students import find_run
+    from retort.sweep.named import run_named
 
     check_new_directory(directory)
     place = open_workspace(workspace)
-    find_run(place, run)
+    run = run_named(place, run)
     with terminal_progress() as progress:
         if form == "pyserini":
             done = export_pyserini(place, run, directory, bits=bits, onnx=onnx, progress=progress)
@@ -57,7 +57,11 @@ def export(
 
 def latency(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs; FLOPS is set against milliseconds over them.")
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs, or SWEEP#front for all of a front; FLOPS is set against milliseconds over them.",
+        ),
     ],
     workspace: WorkspaceOption,
     split: Annotated[str, typer.Option(help="Whose judged turns are asked.")] = "dev",
@@ -73,6 +77,8 @@ def latency(
     """Measure how long a turn takes from its text to its passages, in one stream and in several at a time, by turn number too.
 
     Example: retort latency RUN1 RUN2 RUN3 --split dev --engine exact --engine lucene --workspace w
+
+    Every student of a front, for the report to draw: retort latency mtrag#front --split dev --workspace w
     """
     engines = list(dict.fromkeys(engine or ["exact"]))
     if unknown := sorted(set(engines) - set(ENGINES)):
@@ -80,9 +86,9 @@ def latency(
     place = open_workspace(workspace)
     from retort.retrieval.java import find_java
     from retort.retrieval.latency import LatencySettings, flops_correlations, measure_latency
-    from retort.retrieval.students import find_run
+    from retort.sweep.named import runs_named
 
-    runs = list(dict.fromkeys(find_run(place, run).name.removeprefix("runs/") for run in runs))
+    runs = runs_named(place, runs)
     if "lucene" in engines:
         find_java()
     measured = []

@@ -21,7 +21,9 @@ HELP = (
 
 
 def search(
-    run: Annotated[str, typer.Argument(help="The run whose student searches.")],
+    run: Annotated[
+        str, typer.Argument(help="The run whose student searches; also SWEEP#3, SWEEP#champion, or an MLflow run id.")
+    ],
     workspace: WorkspaceOption,
     question: Annotated[str | None, typer.Argument(help="The first question; by default you are asked for it.")] = None,
     history: Annotated[
@@ -53,6 +55,7 @@ def search(
     if once and question is None and turn is None:
         raise InputError("--once needs a QUESTION, or a --turn of the corpus")
     from retort.retrieval.ask import Searcher
+    from retort.sweep.named import run_named
 
     place = open_workspace(workspace)
     said = _messages(history or ())
@@ -62,7 +65,7 @@ def search(
         _, found = find_turn(place, turn, split=split)
         question, said = found.question, list(found.history)
     with terminal_progress() as progress:
-        searcher = Searcher(place, run, progress)
+        searcher = Searcher(place, run_named(place, run), progress)
     if once:
         assert question is not None, "checked above"
         _tell(searcher.ask(question, said, k=k), searcher.run.name, as_json)

@@ -13,7 +13,7 @@ from retort.storage import Workspace
 from retort.sweep.results import find_sweep
 from retort.tracking import default_tracking_uri, look_up
 
-__all__ = ["front_point", "mlflow_run", "name_all", "name_one"]
+__all__ = ["front_point", "mlflow_run", "name_all", "name_one", "run_named", "runs_named"]
 
 MLFLOW_ID: Final = re.compile(r"[0-9a-f]{32}")
 FILES: Final = (".trec", ".run", ".txt", ".gz", ".zst")
@@ -67,6 +67,30 @@ def name_one(workspace: Workspace, word: str) -> Named:
     if word.endswith(FILES) or ("/" in word and not word.startswith("runs/")):
         raise InputError(f"there is no file {word}: a TREC run is named by its path")
     return Named(label, "run", find_run(workspace, word).name.removeprefix("runs/"))
+
+
+def run_named(workspace: Workspace, word: str) -> str:
+    """The run that a word names: its name or a part of it, ``SWEEP#3``, ``SWEEP#champion``, an MLflow run id.
+
+    Raises:
+        InputError: If nothing is called so, or it is no run.
+    """
+    named = name_one(workspace, word)
+    if named.kind != "run":
+        raise InputError(f"{word} is no run of the workspace, but a {named.kind}: only a run has a student")
+    return named.target
+
+
+def runs_named(workspace: Workspace, words: Sequence[str]) -> list[str]:
+    """The runs that some words name, each once; ``SWEEP#front`` is all of a front, the cheapest first."""
+    found: list[str] = []
+    for word in words:
+        if word.endswith("#front"):
+            sweep = find_sweep(workspace, word.removesuffix("#front"))
+            found += [point.run for point in front_rows(sweep.points) if point.run is not None]
+        else:
+            found.append(run_named(workspace, word))
+    return list(dict.fromkeys(found))
 
 
 def front_point(workspace: Workspace, word: str) -> str:
