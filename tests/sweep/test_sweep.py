@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import optuna
 import pandas as pd
@@ -21,7 +22,8 @@ from retort.sparse.encoder import encode_ids
 from retort.storage import Workspace
 from retort.sweep.space import load_space
 from retort.sweep.study import write_studies
-from retort.tracking import MlflowTracker, default_tracking_uri
+from retort.sweep.tracked import TrackedSweep
+from retort.tracking import MemoryTracker, MlflowTracker, default_tracking_uri
 
 pytestmark = pytest.mark.slow
 
@@ -296,6 +298,23 @@ def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, reto
     assert len(tracked(prepared_copy)[1]) == 5
     # Fewer than there are: nothing is left to do.
     assert retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 2, "--json").json() == extended.json()
+
+
+def test_a_trial_that_was_logged_by_half_is_logged_again(swept, smoke_space, tmp_path):
+    path = Path(shutil.copytree(swept[0], tmp_path / "workspace"))
+    tracker = MemoryTracker()
+    parent = tracker.start("sweep", tags={"retort.kind": "sweep"})
+    tags = {"retort.kind": "trial", "retort.trial": "0001"}
+    half = tracker.start("half", parent=parent.run_id, tags=tags)  # and then the driver was killed
+    folder = Workspace(path).folder(f"sweeps/{sweep_folder(path).name}")
+    folder.write_bytes("tracking.json", json.dumps({"uri": tracker.uri, "run_id": parent.run_id}).encode())
+    with TrackedSweep(lambda: tracker, Workspace(path)) as listener:
+        listener.started(folder, load_space(smoke_space))
+        listener.flush()
+    children = tracker.find(parent=parent.run_id)
+    assert sorted(child.tags["retort.trial"] for child in children) == ["0000", "0001", "0002"]
+    assert half.run_id not in [child.run_id for child in children]
+    assert all(child.status == "FINISHED" and "R@100" in child.measures for child in children)
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe"])

@@ -85,6 +85,13 @@ def test_children_that_a_killed_driver_left_are_ended(tracker):
     assert statuses[sweep.run_id] == statuses[other.run_id] == "RUNNING"
 
 
+def test_what_was_logged_by_half_can_be_taken_back(tracker):
+    sweep = tracker.start("sweep")
+    half, whole = (tracker.start(name, parent=sweep.run_id) for name in ("half", "whole"))
+    tracker.discard(half.run_id)
+    assert [run.run_id for run in tracker.find(parent=sweep.run_id)] == [whole.run_id]
+
+
 def test_an_unknown_run_is_the_callers_mistake(tracker):
     with pytest.raises(InputError, match="no run 0123456789abcdef"):
         tracker.resume("0123456789abcdef")

@@ -156,7 +156,8 @@ class TrackedSweep(Listener):
         self.tracker = self._open_tracker()
         if folder.exists(TRACKED) and folder.read_json(TRACKED)["uri"] == self.tracker.uri:
             self.parent = self.tracker.resume(folder.read_json(TRACKED)["run_id"])
-            self.tracker.reconcile(self.parent.run_id)
+            for run_id in self.tracker.reconcile(self.parent.run_id):
+                self.tracker.discard(run_id)  # its trial had ended, and the driver was killed while it was being logged
         else:
             self.parent = self.tracker.start(folder.name.removeprefix("sweeps/"), tags={"retort.kind": "sweep"})
             content = {"uri": self.tracker.uri, "run_id": self.parent.run_id}

@@ -130,6 +130,9 @@ class Tracker(Protocol):
     def find(self, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> list[FoundRun]:
         """Runs of the experiment with these tags, below ``parent`` where one is given; the earliest first."""
 
+    def discard(self, run_id: str) -> None:
+        """Take a run back that was logged by half; it is found no more."""
+
     def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
         """Register a run's model as the next version of ``name``, which the alias names from now on.
 

@@ -135,6 +135,10 @@ class MemoryTracker:
             if (parent is None or run.parent == parent) and tags.items() <= run.tags.items()
         ]
 
+    def discard(self, run_id: str) -> None:
+        """Forget a run."""
+        del self.runs[run_id]
+
     def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
         """Keep the run as a version of ``name``; versions count from 1."""
         if run_id not in self.runs or self.runs[run_id].loader_module is None:

@@ -189,6 +189,10 @@ class MlflowTracker:
             if not token:
                 return found
 
+    def discard(self, run_id: str) -> None:
+        """Take a run back; MLflow keeps it among those that were deleted."""
+        self.client.delete_run(run_id)
+
     def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
         """Register a run's model; see :class:`retort.tracking.Tracker`."""
         from mlflow.exceptions import MlflowException
