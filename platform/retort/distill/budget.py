@@ -4,6 +4,8 @@ Both are measured without dropout and over a fixed sample of turns: a batch's FL
 that it happens to hold, and dropout activates entries that the student alone would not.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,7 +13,6 @@ import torch.distributed
 
 from retort.shards.reader import TrainingTurns
 from retort.sparse.encoder import QueryEncoder, encode_ids
-from retort.sparse.regularizers import Limits
 from retort.sparse.sampling import turn_generator
 from retort.sparse.vectors import SparseVectors
 
@@ -79,4 +80,4 @@ def fit_threshold(
     """Give a trained student the threshold that keeps a budget over (a sample of) its training turns."""
     queries = _encoded(student, turns, probe_turns(turns, seed=seed, count=FIT_TURNS))
     threshold = max(student.limits.threshold, threshold_for_budget(queries, passage_share, budget))
-    student.limits = Limits(student.limits.max_terms, threshold)
+    student.limits = replace(student.limits, threshold=threshold)

@@ -29,15 +29,16 @@ class QueryLimits(Module):
     ) -> None:
         super().__init__()
         self.least_weights = least_weights
+        least = None if least_weights is None else torch.tensor(least_weights)
+        self.register_buffer("least", least, persistent=False)  # moves with the model; the settings keep the list
         self.max_terms = max_terms
         self.threshold = threshold
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Cut ``sentence_embedding``, (B, V) and not negative."""
         queries: torch.Tensor = features["sentence_embedding"]
-        if self.least_weights is not None:
-            least = torch.tensor(self.least_weights, device=queries.device, dtype=queries.dtype)
-            queries = queries.masked_fill(queries <= least, 0.0)
+        if self.least is not None:
+            queries = queries.masked_fill(queries <= self.least.to(queries.device), 0.0)
         if self.threshold > 0:
             queries = queries.masked_fill(queries <= self.threshold, 0.0)
         if self.max_terms is not None and self.max_terms < queries.shape[1]:
