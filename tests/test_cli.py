@@ -205,6 +205,14 @@ BAD: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
         lambda p: ["evaluate", "baseline:last", "--split", "dev", "-w", p.workspace],
         ["has no prepared experiment whose encoder a baseline could use"],
     ),
+    "an engine among the settings": (
+        lambda p: ["evaluate", "baseline:last", "--split", "dev", "-w", p.workspace, "evaluation.engine=lucene"],
+        ["evaluation.engine is an option here: --engine lucene"],
+    ),
+    "an option of another report": (
+        lambda p: ["report", "pareto", "--sure", "--split", "test", "-w", p.workspace],
+        ["--split, --sure: a report on one sweep has no such option; see retort report --help"],
+    ),
     "unknown run to export": (lambda p: ["export", "best", p.folder / "out", "-w", p.workspace], ["no run 'best'"]),
     "unknown sweep": (lambda p: ["front", "pareto", "-w", p.workspace], ["no sweep 'pareto': none; run one first"]),
     "unknown turn": (lambda p: ["show", "turn", "nobody_1", "-w", p.workspace], ["nobody_1"]),
@@ -309,6 +317,23 @@ def test_importing_the_same_again_changes_nothing(imported_copy, retort, listing
     )
     assert again.code == 0 and again.out.count("there already") == 2
     assert listing(imported_copy) == before
+
+
+def test_graded_judgements_are_relevant_from_where_it_was_said(tmp_path, retort):
+    for name, content in {
+        "collection.tsv": "7\tRome is old.\n8\tRome is a city.\n",
+        "queries.tsv": "1\tHow old is Rome?\n",
+        "qrels.tsv": "1 0 7 2\n1 0 8 1\n",
+    }.items():
+        (tmp_path / name).write_text(content)
+    files = [tmp_path / "collection.tsv", "--queries", tmp_path / "queries.tsv", "--qrels", tmp_path / "qrels.tsv"]
+    words = ["import", "msmarco", *files, "--split", "dl19", "-w", tmp_path / "w", "--json"]
+    report = retort(*words, "--relevant-from", "2").json()
+    assert (report["judgements"], report["positives_per_turn"], report["rewrites"]) == (2, 1.0, {})
+    shown = retort("show", "qrels", "dl19", "-w", tmp_path / "w", "--json").json()
+    assert (shown["relevant_from"], shown["judgements"]) == (2, {"1": {"7": 2, "8": 1}})
+    other = retort(*words)  # the same files, relevant from 1 on: another split
+    assert other.code == 2 and "already holds other judgements under the split 'dl19'" in other.err
 
 
 def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -39,7 +39,7 @@ def workspace(tmp_path_factory):
             split=split,
             workspace=workspace,
             qrels=MTRAG / f"qrels_{split}.txt",
-        )
+        ).report
         assert (report.turns, report.conversations, report.judgements) == (turns, conversations, judgements)
         assert report.dropped == {} and report.warnings == ()
         assert report.passages_added + report.passages_known == 37_224

@@ -51,7 +51,8 @@ def files(folder, topics=None, collection=COLLECTION, qrels=None):
 
 def run(folder, workspace, *, split="dev", allow_missing=False, **contents):
     paths, qrels = files(folder, **contents)
-    return import_topiocqa(*paths, split=split, workspace=workspace, qrels=qrels, allow_missing=allow_missing)
+    done = import_topiocqa(*paths, split=split, workspace=workspace, qrels=qrels, allow_missing=allow_missing)
+    return done.report
 
 
 def test_golden_import(tmp_path, workspace):

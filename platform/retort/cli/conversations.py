@@ -1,5 +1,6 @@
 """``retort import`` for the conversational corpora of the field: QReCC, TREC CAsT, TREC iKAT and MTRAG."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +12,10 @@ from retort.cli.imported import (
     QrelsOption,
     RelevantFrom,
     SplitOption,
-    finish_import,
+    import_into,
     imports,
 )
-from retort.cli.shared import JsonOption, WorkspaceOption, open_workspace, terminal_progress
+from retort.cli.shared import JsonOption, WorkspaceOption
 
 __all__ = ["imports"]
 
@@ -29,6 +30,7 @@ def import_qrecc(
     first_rewritten: Annotated[
         bool, typer.Option(help="A conversation's first question is replaced by its rewrite, as is the convention.")
     ] = True,
+    relevant_from: RelevantFrom = 1,
     allow_missing: AllowMissing = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,19 +40,17 @@ def import_qrecc(
     """
     from retort.corpora.qrecc import import_qrecc as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            turns,
-            collection,
-            split=split,
-            workspace=place,
-            qrels=qrels,
-            first_rewritten=first_rewritten,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run,
+        turns,
+        collection,
+        split=split,
+        qrels=qrels,
+        first_rewritten=first_rewritten,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("cast")
@@ -82,23 +82,20 @@ def import_cast(
     from retort.corpora.cast import import_cast as run
     from retort.corpora.cast import named_sources
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            topics,
-            named_sources(collection),
-            year=year,
-            split=split,
-            workspace=place,
-            qrels=qrels,
-            resolved=resolved,
-            duplicates=duplicates,
-            canonical=canonical,
-            relevant_from=relevant_from,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run,
+        topics,
+        named_sources(collection),
+        year=year,
+        split=split,
+        qrels=qrels,
+        resolved=resolved,
+        duplicates=duplicates,
+        canonical=canonical,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("ikat")
@@ -121,20 +118,17 @@ def import_ikat(
     """
     from retort.corpora.ikat import import_ikat as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            topics,
-            collection,
-            year=year,
-            split=split,
-            workspace=place,
-            qrels=qrels,
-            relevant_from=relevant_from,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run,
+        topics,
+        collection,
+        year=year,
+        split=split,
+        qrels=qrels,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("mtrag")
@@ -148,6 +142,7 @@ def import_mtrag(
         Path | None, typer.Option(help="reference.jsonl of the generation tasks: the agent's answers.")
     ] = None,
     rewrites: Annotated[Path | None, typer.Option(help="*_rewrite.jsonl: the teacher mixtral.")] = None,
+    relevant_from: RelevantFrom = 1,
     allow_missing: AllowMissing = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,17 +152,15 @@ def import_mtrag(
     """
     from retort.corpora.mtrag import import_mtrag as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            questions,
-            collection,
-            qrels=qrels,
-            split=split,
-            workspace=place,
-            conversations=conversations,
-            rewrites=rewrites,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run,
+        questions,
+        collection,
+        qrels=qrels,
+        split=split,
+        conversations=conversations,
+        rewrites=rewrites,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)

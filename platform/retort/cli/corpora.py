@@ -155,8 +155,10 @@ def show_qrels(
     """
     from retort.report.systems import judged_questions
     from retort.retrieval.runs import trec_qrels
+    from retort.sweep.named import run_named
 
-    found = judged_questions(open_workspace(workspace), split, run=run)
+    place = open_workspace(workspace)
+    found = judged_questions(place, split, run=None if run is None else run_named(place, run))
     if as_json:
         print_json({"split": split, "relevant_from": found.relevant_from, "judgements": found.judgements})
         return

@@ -84,15 +84,24 @@ def distill(
     last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
     say(f"{done.run}{' (there already)' if done.reused else ''}")
     say(f"  {counts['steps']} steps in {counts['training_seconds']:.0f} s on {counts['device']}; last step: {last}")
-    say(f"  evaluate it: {program()} evaluate {done.run} --split dev --workspace {workspace}")
+    split = config.corpus.evaluate or (None if config.corpus.validation is None else "validate")
+    if split is not None:
+        say(f"  evaluate it: {program()} evaluate {done.run} --split {split} --workspace {workspace}")
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run, or baseline:context, baseline:last, baseline:rewrite:TEACHER.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run, SWEEP#3, SWEEP#champion; or baseline:context, baseline:last, baseline:rewrite:TEACHER."
+        ),
+    ],
     workspace: WorkspaceOption,
     split: Annotated[str, typer.Option(help="A split, or 'validate': what the experiment holds out of training.")],
     overrides: Overrides = None,
-    engine: Annotated[str, typer.Option(help="exact, or lucene: quantised, as it is deployed.")] = "exact",
+    engine: Annotated[
+        str, typer.Option(help="exact, or lucene: quantised, as it is deployed; whatever the experiment says.")
+    ] = "exact",
     experiment: Annotated[
         Path | None, typer.Option(help="Of a baseline; by default the latest that was prepared.")
     ] = None,
@@ -113,7 +122,10 @@ def evaluate(
     from retort.retrieval.evaluate import evaluate_baseline, evaluate_elsewhere, evaluate_run
     from retort.retrieval.latest import latest_experiment
     from retort.retrieval.students import find_run
+    from retort.sweep.named import run_named
 
+    if any(word.startswith("evaluation.engine=") for word in overrides or ()):
+        raise InputError("evaluation.engine is an option here: --engine lucene, or --engine exact")
     if on is not None and run.startswith("baseline:"):
         raise InputError(f"--on is for runs; a baseline is measured in its own workspace: --workspace {on}")
     other = None if on is None else open_workspace(on)
@@ -123,6 +135,7 @@ def evaluate(
             config = load_experiment(experiment, words) if experiment else latest_experiment(place, words)
             done = evaluate_baseline(place, run, config, split=split, progress=progress)
         else:
+            run = run_named(place, run)
             # As deep as its experiment says, like the baselines beside it.
             own = find_run(place, run).read_json("experiment.json")["evaluation"] | {"engine": engine}
             data = with_overrides({"evaluation": own}, parse_overrides(overrides or ()))

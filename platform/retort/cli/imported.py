@@ -1,16 +1,16 @@
 """What the import commands have in common: their options, and what each import tells of itself."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retort.cli.shared import print_json, say
+from retort.cli.shared import open_workspace, print_json, say, terminal_progress
 
 if TYPE_CHECKING:
     from retort.corpora.importing import CorpusImport
     from retort.corpora.report import ImportReport
-    from retort.storage import Workspace
 
 __all__ = [
     "AllowMissing",
@@ -18,7 +18,7 @@ __all__ = [
     "QrelsOption",
     "RelevantFrom",
     "SplitOption",
-    "finish_import",
+    "import_into",
     "imports",
     "tell_import",
 ]
@@ -66,12 +66,21 @@ def tell_import(report: "ImportReport", as_json: bool) -> None:
         say(f"  note: {warning}")
 
 
-def finish_import(done: "CorpusImport", place: "Workspace", as_json: bool) -> None:
-    """Write the rewrites that came with a corpus, and tell of all of it."""
+def import_into(workspace: str, read: "Callable[..., CorpusImport]", *, as_json: bool) -> None:
+    """Import a corpus with the rewrites that come with it, and tell of all of it.
+
+    Args:
+        workspace: Where to; made if it is not there.
+        read: The reader with its arguments, except ``workspace`` and ``progress``.
+        as_json: Told as one JSON document.
+    """
     from dataclasses import asdict
 
     from retort.teachers.imports import write_rewrites
 
+    place = open_workspace(workspace, create=True)
+    with terminal_progress() as progress:
+        done = read(workspace=place, progress=progress)
     counts = {}
     for teacher, own in done.rewrites.items():
         assert done.report.split is not None, "rewrites are of a split"

@@ -1,5 +1,6 @@
 """``retort import`` for TopiOCQA's form, the generated corpus, and collections with queries: BEIR, MS MARCO, JSON lines."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from retort.cli.imported import (
     QrelsOption,
     RelevantFrom,
     SplitOption,
-    finish_import,
+    import_into,
     imports,
     tell_import,
 )
@@ -21,7 +22,6 @@ from retort.cli.shared import (
     WorkspaceOption,
     open_workspace,
     print_json,
-    terminal_progress,
 )
 
 __all__ = ["imports"]
@@ -41,6 +41,7 @@ def import_topiocqa(
     rewrites: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE", help="A rewrites_* variant, as the teacher NAME.")
     ] = None,
+    relevant_from: RelevantFrom = 1,
     allow_missing: AllowMissing = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,9 +51,6 @@ def import_topiocqa(
     """
     from retort.config import checked_name
     from retort.corpora import import_topiocqa as run
-    from retort.corpora.importing import CorpusImport
-    from retort.corpora.lines import digest_of
-    from retort.corpora.topics import read_topic_rewrites
     from retort.errors import InputError
 
     named = {}
@@ -61,24 +59,18 @@ def import_topiocqa(
         if not equals or not file:
             raise InputError(f"--rewrites: expected NAME=FILE, got {word!r}")
         named[checked_name(name, "teacher")] = Path(file)
-    read = {name: read_topic_rewrites(path) for name, path in named.items()}
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        report = run(
-            topics,
-            collection,
-            split=split,
-            workspace=place,
-            qrels=qrels,
-            variant=variant,
-            rewrites=read,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    if not read:
-        tell_import(report, as_json)
-        return
-    finish_import(CorpusImport(report, read, {n: digest_of(path) for n, path in named.items()}), place, as_json)
+    read = partial(
+        run,
+        topics,
+        collection,
+        split=split,
+        qrels=qrels,
+        variant=variant,
+        rewrites=named,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("beir")
@@ -87,6 +79,7 @@ def import_beir(
     split: Annotated[str, typer.Option(help="Of qrels/SPLIT.tsv.")],
     workspace: WorkspaceOption,
     name: Annotated[str | None, typer.Option(help="Of the split in the workspace; by default the same.")] = None,
+    relevant_from: RelevantFrom = 1,
     allow_missing: AllowMissing = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,10 +89,8 @@ def import_beir(
     """
     from retort.corpora.beir import import_beir as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(folder, split=split, workspace=place, name=name, allow_missing=allow_missing, progress=progress)
-    finish_import(done, place, as_json)
+    read = partial(run, folder, split=split, name=name, relevant_from=relevant_from, allow_missing=allow_missing)
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("msmarco")
@@ -109,6 +100,7 @@ def import_msmarco(
     queries: Annotated[Path | None, typer.Option(help="TSV of id and text; without it, passages alone.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements of the queries.")] = None,
     split: Annotated[str | None, typer.Option(help="Name of the queries in the workspace.")] = None,
+    relevant_from: RelevantFrom = 1,
     allow_missing: AllowMissing = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,18 +110,16 @@ def import_msmarco(
     """
     from retort.corpora.beir import import_msmarco as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            collection,
-            workspace=place,
-            queries=queries,
-            qrels=qrels,
-            split=split,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run,
+        collection,
+        queries=queries,
+        qrels=qrels,
+        split=split,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("jsonl")
@@ -149,19 +139,10 @@ def import_jsonl(
     """
     from retort.corpora.plain import import_jsonl as run
 
-    place = open_workspace(workspace, create=True)
-    with terminal_progress() as progress:
-        done = run(
-            turns,
-            collection,
-            split=split,
-            workspace=place,
-            qrels=qrels,
-            relevant_from=relevant_from,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    finish_import(done, place, as_json)
+    read = partial(
+        run, turns, collection, split=split, qrels=qrels, relevant_from=relevant_from, allow_missing=allow_missing
+    )
+    import_into(workspace, read, as_json=as_json)
 
 
 @imports.command("synthetic")

@@ -118,17 +118,20 @@ def report(
             help="sweep: the one; fronts: recipes, each a sweep's beginning (one per seed); A,B joins.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="paper, fronts: the split that is reported on.")] = "dev",
+    split: Annotated[
+        str | None, typer.Option(help="paper, fronts: the split that is reported on; by default dev.")
+    ] = None,
     sweep: Annotated[
         list[str] | None, typer.Option("--sweep", help="paper: only these sweeps, or beginnings of names; repeatable.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="fronts: compared with; by default the first recipe.")] = None,
     loss_from: Annotated[
-        Literal["unregularised", "best"],
+        Literal["unregularised", "best"] | None,
         typer.Option(
-            help="fronts: the choice may lose 2 % of the unregularised student's R@100, or of the best setting's."
+            help="fronts: the choice may lose 2 % of the unregularised student's R@100 (so by default), or of the best "
+            "setting's."
         ),
-    ] = "unregularised",
+    ] = None,
     sure: Annotated[
         bool,
         typer.Option(
@@ -147,13 +150,25 @@ def report(
 
     Example: retort report paper --workspace w --split dev
 
-    Example: retort report fronts l1_recipe our_recipe --workspace w
+    Example: retort report fronts recipe_l1 recipe_pruned --workspace w
     """
     place = open_workspace(workspace)
+    given = {
+        "--split": split,
+        "--sweep": sweep,
+        "--baseline": baseline,
+        "--loss-from": loss_from,
+        "--sure": sure or None,
+    }
+    known = {"fronts": set(given), "paper": {"--split", "--sweep"}}.get(what, set())
+    if stray := [name for name, value in given.items() if value is not None and name not in known]:
+        kind = "paper" if what == "paper" else "one sweep"
+        raise InputError(f"{', '.join(stray)}: a report on {kind} has no such option; see {program()} report --help")
     if what == "paper":
-        _report_paper(place, [*(sweeps or ()), *(sweep or ())], split, out, as_json)
+        _report_paper(place, [*(sweeps or ()), *(sweep or ())], split or "dev", out, as_json)
     elif what == "fronts":
-        _report_fronts(place, [*(sweeps or ()), *(sweep or ())], split, baseline, loss_from, sure, out, as_json)
+        names = [*(sweeps or ()), *(sweep or ())]
+        _report_fronts(place, names, split or "dev", baseline, loss_from or "unregularised", sure, out, as_json)
     elif what == "sweep" and len(sweeps or ()) == 1:
         _report_sweep(place, (sweeps or [""])[0], out, as_json)
     elif what == "sweep" or sweeps:

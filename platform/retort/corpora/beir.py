@@ -12,10 +12,9 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_collection, import_split
 from retort.corpora.json_files import Fields, read_json_lines
-from retort.corpora.lines import COMPRESSED, digest_of, read_lines
+from retort.corpora.lines import COMPRESSED, digests_of, read_lines
 from retort.corpora.passages import PassageFile, PassageFiles, passage_files
 from retort.corpora.qrels import read_qrels
-from retort.corpora.turns import check_split
 from retort.errors import DataError
 from retort.progress import Progress, silent
 from retort.records import Turn
@@ -32,6 +31,7 @@ def import_beir(
     split: str,
     workspace: Workspace,
     name: str | None = None,
+    relevant_from: int = 1,
     allow_missing: bool = False,
     progress: Progress = silent,
 ) -> CorpusImport:
@@ -42,6 +42,7 @@ def import_beir(
         split: Of ``qrels/<split>.tsv``.
         workspace: Where to.
         name: Of the split in the workspace; None: ``split``.
+        relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
     """
@@ -53,6 +54,7 @@ def import_beir(
         qrels=qrels,
         split=name or split,
         workspace=workspace,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         progress=progress,
     )
@@ -65,6 +67,7 @@ def import_msmarco(
     queries: Path | None = None,
     qrels: Path | None = None,
     split: str | None = None,
+    relevant_from: int = 1,
     allow_missing: bool = False,
     progress: Progress = silent,
 ) -> CorpusImport:
@@ -76,6 +79,7 @@ def import_msmarco(
         queries: TSV of id and text; None: passages alone.
         qrels: Their judgements.
         split: Their name in the workspace.
+        relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
 
@@ -95,6 +99,7 @@ def import_msmarco(
         qrels=qrels,
         split=split,
         workspace=workspace,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         progress=progress,
     )
@@ -107,12 +112,11 @@ def _import_queries(
     qrels: Path,
     split: str,
     workspace: Workspace,
+    relevant_from: int,
     allow_missing: bool,
     progress: Progress,
 ) -> CorpusImport:
-    inputs = {"topics": digest_of(queries), "qrels": digest_of(qrels)}
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs)
+    inputs = digests_of(topics=queries, qrels=qrels)
     read = _read_queries(queries, qrels)
 
     return import_split(
@@ -122,6 +126,7 @@ def _import_queries(
         workspace=workspace,
         inputs=inputs,
         qrels=qrels,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         progress=progress,
     )

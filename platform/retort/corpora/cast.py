@@ -13,9 +13,8 @@ from typing import Final
 
 from retort.corpora.cast_topics import Canonical, conversation_of, read_resolved, read_topic_nodes
 from retort.corpora.importing import Conversations, CorpusImport, import_split, options_digest
-from retort.corpora.lines import digest_of, read_lines
+from retort.corpora.lines import digests_of, read_lines
 from retort.corpora.passages import PassageFile, PassageFiles
-from retort.corpora.turns import check_split
 from retort.errors import DataError
 from retort.progress import Progress, silent
 from retort.records import Rewrite, Turn
@@ -61,16 +60,13 @@ def import_cast(
         allow_missing: Drop and count positives that the collection lacks (WaPo's, say), instead of refusing the import.
         progress: Told how many passages were read.
     """
-    inputs = {"topics": digest_of(topics), "options": options_digest(canonical=canonical)}
-    for name, path in (("qrels", qrels), ("resolved", resolved)):
-        inputs |= {} if path is None else {name: digest_of(path)}
+    inputs = digests_of(topics=topics, qrels=qrels, resolved=resolved)
+    inputs["options"] = options_digest(canonical=canonical)
     excluded = frozenset() if duplicates is None else read_duplicates(duplicates)
     read = read_cast(topics, resolved=resolved, canonical=canonical, provenance=qrels is None)
     threshold = relevant_from
     if threshold is None:
         threshold = 1 if qrels is None else RELEVANT_FROM[year]
-    if not allow_missing and not read.responses:
-        check_split(workspace, split, inputs=inputs, relevant_from=threshold)
 
     def files(needed: Mapping[str, str]) -> PassageFiles:
         return PassageFiles(

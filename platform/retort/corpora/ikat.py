@@ -15,9 +15,8 @@ from typing import Any, Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records, shown
-from retort.corpora.lines import digest_of, is_encodable
+from retort.corpora.lines import digests_of, is_encodable
 from retort.corpora.passages import passage_files
-from retort.corpora.turns import check_split
 from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
 from retort.storage import Workspace
@@ -54,9 +53,7 @@ def import_ikat(
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
     """
-    inputs = {"topics": digest_of(topics)} | ({} if qrels is None else {"qrels": digest_of(qrels)})
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
+    inputs = digests_of(topics=topics, qrels=qrels)
     read = read_ikat(topics, provenance=qrels is None)
 
     return import_split(

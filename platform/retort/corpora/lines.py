@@ -45,6 +45,11 @@ def digest_of(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
+def digests_of(**files: Path | None) -> dict[str, str]:
+    """What identifies an import: the SHA-256 of each source file that there is, by what it is."""
+    return {name: digest_of(path) for name, path in files.items() if path is not None}
+
+
 def is_encodable(text: str) -> bool:
     """Whether text can be stored: JSON may escape half a surrogate pair, which no encoding can hold."""
     try:

@@ -14,10 +14,9 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records
-from retort.corpora.lines import digest_of
+from retort.corpora.lines import digests_of
 from retort.corpora.passages import passage_files
 from retort.corpora.published import official_part
-from retort.corpora.turns import check_split
 from retort.errors import DataError
 from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
@@ -39,6 +38,7 @@ def import_mtrag(
     workspace: Workspace,
     conversations: Path | None = None,
     rewrites: Path | None = None,
+    relevant_from: int = 1,
     allow_missing: bool = False,
     progress: Progress = silent,
 ) -> CorpusImport:
@@ -52,14 +52,11 @@ def import_mtrag(
         workspace: Where to.
         conversations: Generation tasks with ``task_id`` and ``input``, for the agent's answers.
         rewrites: ``*_rewrite.jsonl``.
+        relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
     """
-    inputs = {"topics": digest_of(questions), "qrels": digest_of(qrels)}
-    for name, path in (("conversations", conversations), ("rewrites", rewrites)):
-        inputs |= {} if path is None else {name: digest_of(path)}
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs)
+    inputs = digests_of(topics=questions, qrels=qrels, conversations=conversations, rewrites=rewrites)
     read = read_mtrag(questions, conversations=conversations, rewrites=rewrites)
 
     return import_split(
@@ -69,6 +66,7 @@ def import_mtrag(
         workspace=workspace,
         inputs=inputs,
         qrels=qrels,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         corpus="mtrag",
         part=official_part("mtrag", questions),

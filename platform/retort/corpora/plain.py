@@ -12,9 +12,8 @@ from typing import Any, Final, cast
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split
 from retort.corpora.json_files import Fields, read_records, shown
-from retort.corpora.lines import digest_of, is_encodable
+from retort.corpora.lines import digests_of, is_encodable
 from retort.corpora.passages import passage_files
-from retort.corpora.turns import check_split
 from retort.progress import Progress, silent
 from retort.records import Message, Role, Turn
 from retort.storage import Workspace
@@ -47,9 +46,7 @@ def import_jsonl(
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
     """
-    inputs = {"topics": digest_of(turns)} | ({} if qrels is None else {"qrels": digest_of(qrels)})
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
+    inputs = digests_of(topics=turns, qrels=qrels)
 
     return import_split(
         read_plain(turns),

@@ -14,10 +14,9 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split, options_digest
 from retort.corpora.json_files import Fields, read_records
-from retort.corpora.lines import digest_of
+from retort.corpora.lines import digests_of
 from retort.corpora.passages import passage_files
 from retort.corpora.published import official_part
-from retort.corpora.turns import check_split
 from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
 from retort.storage import Workspace
@@ -35,6 +34,7 @@ def import_qrecc(
     split: str,
     workspace: Workspace,
     qrels: Path | None = None,
+    relevant_from: int = 1,
     first_rewritten: bool = True,
     allow_missing: bool = False,
     progress: Progress = silent,
@@ -47,15 +47,14 @@ def import_qrecc(
         split: Name of the split in the workspace.
         workspace: Where to.
         qrels: TREC judgements with ids ``<Conversation_no>_<Turn_no>``; None: ``Truth_passages`` are the judgements.
+        relevant_from: Least relevance that makes a passage a positive.
         first_rewritten: A conversation's first question is replaced by its rewrite.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
     """
-    inputs = {"topics": digest_of(turns)} | ({} if qrels is None else {"qrels": digest_of(qrels)})
+    inputs = digests_of(topics=turns, qrels=qrels)
     if not first_rewritten:
         inputs["options"] = options_digest(first_rewritten=False)
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs)
     read = read_qrecc(turns, first_rewritten=first_rewritten)
 
     return import_split(
@@ -65,6 +64,7 @@ def import_qrecc(
         workspace=workspace,
         inputs=inputs,
         qrels=qrels,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         corpus="qrecc",
         part=official_part("qrecc", turns),

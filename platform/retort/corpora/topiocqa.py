@@ -4,19 +4,16 @@ Topics: see ``retort.corpora.topics``. Collection: TSV with the header ``id<TAB>
 last. Qrels: TREC, ``qid 0 docid rel``; without them the positives of the topics are the judgements.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from retort.corpora.importing import Conversations, import_split
-from retort.corpora.lines import digest_of
+from retort.corpora.importing import Conversations, CorpusImport, import_split
+from retort.corpora.lines import digests_of
 from retort.corpora.passages import PassageFile, PassageFiles
 from retort.corpora.published import official_part
-from retort.corpora.report import ImportReport
-from retort.corpora.topics import Topics, Variant, read_topics
-from retort.corpora.turns import check_split
+from retort.corpora.topics import Topics, Variant, read_topic_rewrites, read_topics
 from retort.errors import DataError
 from retort.progress import Progress, silent
-from retort.records import Rewrite
 from retort.storage import Workspace
 
 __all__ = ["import_topiocqa"]
@@ -30,10 +27,11 @@ def import_topiocqa(
     workspace: Workspace,
     qrels: Path | None = None,
     variant: Variant = "all_history",
-    rewrites: Mapping[str, Sequence[Rewrite]] | None = None,
+    rewrites: Mapping[str, Path] | None = None,
+    relevant_from: int = 1,
     allow_missing: bool = False,
-    progress: Progress | None = None,
-) -> ImportReport:
+    progress: Progress = silent,
+) -> CorpusImport:
     """Import one split, and the passages of its collection that the workspace does not have.
 
     Args:
@@ -43,7 +41,8 @@ def import_topiocqa(
         workspace: Where to.
         qrels: TREC judgements; None: each positive of the topics has relevance 1.
         variant: Of the topics.
-        rewrites: By teacher; they must be of turns that the topics have. They are checked here and written by the caller.
+        rewrites: Teacher -> a ``rewrites_*`` file, of turns that the topics have.
+        relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Told how many passages were read.
 
@@ -52,17 +51,13 @@ def import_topiocqa(
         DataError: With file and line, if a file is broken or a positive is missing.
         WorkspaceError: If the split is there with other content.
     """
-    inputs = {"topics": digest_of(topics)}
-    if qrels is not None:
-        inputs["qrels"] = digest_of(qrels)
-    if not allow_missing:
-        check_split(workspace, split, inputs=inputs)
+    inputs = digests_of(topics=topics, qrels=qrels)
     read = read_topics(topics, variant=variant)
-    for teacher, own in (rewrites or {}).items():
+    rewritten = {teacher: tuple(read_topic_rewrites(path)) for teacher, path in (rewrites or {}).items()}
+    for teacher, own in rewritten.items():
         if stray := next((rewrite.query_id for rewrite in own if rewrite.query_id not in read.lines), None):
             message = f"the rewrites of {teacher} hold the turn {stray!r}, which {topics} does not have"
             raise DataError(f"{message}; are both of the same split?")
-    told = progress or silent
 
     def files(needed: Mapping[str, str]) -> PassageFiles:
         return PassageFiles(
@@ -71,10 +66,10 @@ def import_topiocqa(
             positive_texts=read.positive_texts,
             with_header=True,
             allow_missing=allow_missing,
-            progress=told,
+            progress=progress,
         )
 
-    return import_split(
+    done = import_split(
         Conversations(
             path=topics,
             turns=read.turns,
@@ -87,11 +82,13 @@ def import_topiocqa(
         workspace=workspace,
         inputs=inputs,
         qrels=qrels,
+        relevant_from=relevant_from,
         allow_missing=allow_missing,
         corpus="topiocqa",
         part=official_part("topiocqa", topics),
-        progress=told,
-    ).report
+        progress=progress,
+    )
+    return CorpusImport(done.report, rewritten, digests_of(**(rewrites or {})))
 
 
 def _warnings(read: Topics) -> Iterator[str]:
