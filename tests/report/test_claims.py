@@ -135,6 +135,25 @@ def test_a_baseline_that_retrieves_nothing_tells_nothing():
     assert verdict(made).direction == "can't be told" and "retrieves nothing" in verdict(made).reasons[0]
 
 
+def test_a_grid_without_the_claims_baseline_tells_nothing():
+    for space, rows, missing in (
+        ("paper_contrastive", {0.05: {}, 0.1: {"RR": 0.1}}, "objective.contrastive_weight 0.0"),
+        ("paper_regularization", {"splade": {}, "high": {"FLOPS": 0.3}}, "regularization.preset disco"),
+    ):
+        said = verdict(grid(space, rows))
+        assert said.direction == "can't be told"
+        assert said.reasons == (f"the grid has no row {missing}, from which the claim counts",)
+
+
+def test_a_seed_that_the_baseline_lacks_does_not_count():
+    made = grid("paper_regularization", {"disco": {}, "high": {"FLOPS": 0.45 + 0.0 * DEEP}})
+    run = made.rows[1].runs[0]
+    dense = SeededRun("high-9", run.setting, 9, run.values | {"FLOPS": run.values["FLOPS"] * 10})
+    runs = [one for row in made.rows for one in row.runs]
+    told = verdict(grid_of(made.question, [*runs, dense], TURNS)).reasons
+    assert told[0] == verdict(made).reasons[0] and "(0.45 of 4.00)" in told[0]
+
+
 def test_the_baselines_row_is_the_questions_or_the_first():
     assert grid("paper_samples", {1: {}, 16: {}}).baseline.label == "16"
     assert grid("paper_samples", {8: {}, 32: {}}).baseline.label == "8"

@@ -107,6 +107,21 @@ def test_a_sure_choice_is_within_the_loss_at_the_worse_end_of_its_interval():
     by_turn["even"] = (conversations, np.full(20, 0.78))
     assert choose(recipe, {0: plain}, by_turn=by_turn).chosen == {0: plain}
 
+    # Nothing is sure of one conversation, which has no interval, nor of a student that finds nothing.
+    alone = {run: (["c0"] * 20, recalls) for run, (_, recalls) in by_turn.items()}
+    assert choose(recipe, {0: plain}, by_turn=alone).chosen == {0: plain}
+    nothing = by_turn | {"plain": (conversations, np.zeros(20))}
+    assert choose(recipe, {0: plain}, by_turn=nothing).chosen == {0: plain}
+
+
+def test_a_setting_that_two_sweeps_tried_with_one_seed_is_refused():
+    twice = RecipeTrial("l1-other", {"weight": 0.1}, 0, 0.7, 1.0, regularised=True)
+    recipe = Recipe("l1", (*PLAIN, trial(0.1, 0, 0.79, 2.0), twice))
+    with pytest.raises(
+        InputError, match=r"l1: the setting weight=0.1 has seed 0 twice, in l1-0.1-0 and l1-other: name"
+    ):
+        choose(recipe, unregularised_students([recipe]))
+
 
 def test_where_nothing_is_within_the_loss_the_unregularised_student_is_the_choice():
     recipe = Recipe("ours", (trial(0.1, 0, 0.5, 0.1),))

@@ -210,6 +210,24 @@ def test_how_many_trials_is_no_part_of_a_sweeps_identity(smoke_space):
         assert load_space(smoke_space, [word]).identity() != plain
 
 
+@pytest.mark.parametrize(
+    ("variant", "word"),
+    [
+        ({"regularization.query": "l1"}, "regularization.ramp_fraction=0.1"),
+        ({"regularization.query": "l1"}, "regularization.query_weight=0.5"),
+        ({"teacher.names": ["synthetic", "other"]}, "teacher.fusion=rrf"),
+        ({"training.epochs": 1}, "encoder.passage_precision=bf16"),
+        ({"regularization.preset": "high"}, "paper=as_published"),
+    ],
+)
+def test_what_a_trial_alone_uses_is_part_of_a_sweeps_identity(changed, variant, word):
+    path = changed(regularization={"query": "none"}, variants={"one": variant}, search={"training.seed": [0, 1]})
+    plain, other = load_space(path), load_space(path, [word])
+    point = {"variant": "one", "training.seed": 0}
+    assert plain.experiment(point) != other.experiment(point)
+    assert plain.identity() != other.identity()
+
+
 def test_a_points_experiment_is_the_base_with_its_settings(smoke_space, experiment_file):
     point = {"objective.contrastive_weight": 0.2, "sampling.count": 4, "regularization.query_weight": 0.005}
     alone = load_experiment(experiment_file, [f"{key}={value}" for key, value in point.items()])

@@ -13,16 +13,20 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from mlflow.exceptions import MlflowException
 
 from retort.corpora.turns import read_turns
 from retort.distill.trainer import distil
+from retort.errors import RunError
 from retort.retrieval.evaluate import context_input_ids, evaluate_run
 from retort.retrieval.students import open_run
 from retort.sparse.encoder import encode_ids
 from retort.storage import Workspace
+from retort.sweep.results import find_sweep
 from retort.sweep.space import load_space
 from retort.sweep.study import write_studies
-from retort.sweep.tracked import TrackedSweep
+from retort.sweep.tracked import TrackedSweep, log_missing
+from retort.sweep.tuner import trial_resources
 from retort.tracking import MemoryTracker, MlflowTracker, default_tracking_uri
 
 pytestmark = pytest.mark.slow
@@ -315,6 +319,66 @@ def test_a_trial_that_was_logged_by_half_is_logged_again(swept, smoke_space, tmp
     assert sorted(child.tags["retort.trial"] for child in children) == ["0000", "0001", "0002"]
     assert half.run_id not in [child.run_id for child in children]
     assert all(child.status == "FINISHED" and "R@100" in child.measures for child in children)
+
+
+def test_a_sweep_whose_run_was_deleted_in_mlflow_is_logged_anew(swept, smoke_space, tmp_path):
+    path = Path(shutil.copytree(swept[0], tmp_path / "workspace"))
+    folder = Workspace(path).folder(f"sweeps/{sweep_folder(path).name}")
+    tracker = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db", "retort")
+    gone = tracker.start("sweep", tags={"retort.kind": "sweep"}).run_id
+    tracker.discard(gone)
+    folder.write_bytes("tracking.json", json.dumps({"uri": tracker.uri, "run_id": gone}).encode())
+    with TrackedSweep(lambda: tracker, Workspace(path)) as listener:
+        listener.started(folder, load_space(smoke_space))
+        listener.flush()
+    parent = folder.read_json("tracking.json")["run_id"]
+    assert parent != gone and len(tracker.find(parent=parent)) == 3
+
+
+def test_a_distilled_run_that_was_logged_by_half_is_logged_again(swept):
+    workspace = Workspace(swept[0])
+    run = next(point.run for point in find_sweep(workspace, "smoke").points if point.run)
+    tracker = MemoryTracker()
+    fingerprint = workspace.folder(f"runs/{run}").require("").fingerprint
+    half = tracker.start(run, tags={"retort.kind": "distill", "retort.fingerprint": fingerprint})
+    for _ in range(2):  # the second time there is nothing to do
+        log_missing(tracker, workspace, run)
+        (found,) = tracker.find(tags={"retort.kind": "distill"})
+        assert found.run_id != half.run_id and found.status == "FINISHED"
+
+
+class Unreachable(MemoryTracker):
+    """A server that goes away after the sweep's run was started: every later call fails, as MLflow's client does."""
+
+    def find(self, **words):
+        raise MlflowException("gone")
+
+
+def test_a_tracker_that_goes_away_is_told_of_and_hides_nothing(swept, smoke_space, tmp_path):
+    path = Path(shutil.copytree(swept[0], tmp_path / "workspace"))
+    folder = Workspace(path).folder(f"sweeps/{sweep_folder(path).name}")
+    tracker = Unreachable()
+    with (
+        pytest.raises(RunError, match=r"MLflow at .* failed: gone"),
+        TrackedSweep(lambda: tracker, Workspace(path)) as listener,
+    ):
+        listener.started(folder, load_space(smoke_space))
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"concurrent": 2, "cpus": 2, "smallest": 2}, {"cpu": 1}),
+        ({"concurrent": 2, "cpus": 40, "smallest": 8, "grows": True}, {"cpu": 8}),  # no machine has 20
+        ({"concurrent": 16, "cpus": 8, "smallest": 8, "grows": True}, {"cpu": 1}),
+        ({"concurrent": 2, "cpus": 40, "smallest": 8, "grows": True, "gpus": 1}, {"cpu": 4, "gpu": 1}),
+        ({"concurrent": 2, "cpus": 8, "smallest": 8, "grows": True, "needs_gpu": True}, {"cpu": 4, "gpu": 1}),
+        ({"concurrent": 3, "cpus": 12, "smallest": 12, "gpus": 1}, {"cpu": 4, "gpu": 0.3333}),
+        ({"concurrent": 2, "cpus": 16, "smallest": 16, "gpus": 8}, {"cpu": 8, "gpu": 1}),
+    ],
+)
+def test_a_trial_asks_for_what_one_machine_can_give(asked, given):
+    assert trial_resources(**({"gpus": 0, "grows": False, "needs_gpu": False} | asked)) == given
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe"])

@@ -17,7 +17,13 @@ import yaml
 
 import retort
 from retort.errors import InputError, WorkspaceError
-from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri, look_up
+from retort.tracking import (
+    MlflowTracker,
+    default_artifact_root,
+    default_tracking_uri,
+    look_up,
+    without_credentials,
+)
 
 
 @dataclass
@@ -158,6 +164,26 @@ def test_a_missing_server_is_said_at_once():
             MlflowTracker(uri, "experiment")
 
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://user:pa55@host:5000/path?token=s", "https://host:5000/path"),
+        ("postgresql+psycopg2://user:pa@55@host/mlflow", "postgresql+psycopg2://host/mlflow"),
+        ("sqlite:////data/w/mlflow.db", "sqlite:////data/w/mlflow.db"),
+        ("file:///data/mlruns", "file:///data/mlruns"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_credentials_are_not_shown(uri, shown):
+    assert without_credentials(uri) == shown
+
+
+def test_credentials_are_not_in_an_error():
+    with pytest.raises(InputError) as failed:
+        MlflowTracker("http://user:pa55@127.0.0.1:9", "experiment")
+    assert "pa55" not in str(failed.value) and "no MLflow server answers at http://127.0.0.1:9" in str(failed.value)
 
 
 def test_without_any_uri_nothing_is_written_anywhere(monkeypatch):

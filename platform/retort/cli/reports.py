@@ -36,7 +36,7 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     from retort.report.measures import baselines_table
     from retort.report.sweep_page import PAGE
     from retort.report.sweeps import read_sweep, unregularised_trials
-    from retort.tracking import default_tracking_uri
+    from retort.tracking import default_tracking_uri, without_credentials
 
     console = table_console()
     console.print(
@@ -57,7 +57,7 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     say(f"all of it as JSON: {program()} front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
     place = done.folder.workspace
     if place.is_local or "MLFLOW_TRACKING_URI" in os.environ:
-        say(f"MLflow: {program()} ui --workspace {workspace}   ({default_tracking_uri(place)})")
+        say(f"MLflow: {program()} ui --workspace {workspace}   ({without_credentials(default_tracking_uri(place))})")
 
 
 def front(

@@ -24,7 +24,7 @@ def serve(workspace: "Workspace", port: int, *, optuna: bool) -> int:
         port: MLflow's; the dashboard has the next.
         optuna: Start the dashboard too.
     """
-    from retort.tracking import default_tracking_uri
+    from retort.tracking import default_tracking_uri, without_credentials
 
     uri = default_tracking_uri(workspace)
     page = open_tracker(workspace).page
@@ -32,9 +32,9 @@ def serve(workspace: "Workspace", port: int, *, optuna: bool) -> int:
         dashboard = _dashboard(workspace, port + 1, Path(folder)) if optuna else None
         try:
             if uri.startswith("http"):
-                say(f"MLFLOW_TRACKING_URI names a server: open {uri}/{page}")
+                say(f"MLFLOW_TRACKING_URI names a server: open {without_credentials(uri)}/{page}")
                 return 0 if dashboard is None else dashboard.wait()
-            say(f"http://127.0.0.1:{port}/{page}\n  shows {uri} in half a minute (Ctrl-C ends it)")
+            say(f"http://127.0.0.1:{port}/{page}\n  shows {without_credentials(uri)} in half a minute (Ctrl-C ends it)")
             # One worker: each takes half a gigabyte and seconds to start, and one person looks.
             command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
             command += ["--port", str(port)]

@@ -181,7 +181,7 @@ class TrainingConfig(Settings):
         description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
     )
     workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
-    seed: int = Field(default=0, ge=0, description="of batches, samples, initial weights and dropout")
+    seed: int = Field(default=0, ge=0, description="of batches, samples and dropout")
 
     @model_validator(mode="after")
     def _every_worker_gets_turns(self) -> Self:

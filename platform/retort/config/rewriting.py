@@ -98,4 +98,6 @@ class RewritingConfig(Settings):
         alone. Without sampling there is nothing to seed.
         """
         data: dict[str, object] = {"backend": self.backend, "model": self.model, "temperature": self.temperature}
+        if self.backend != "endpoint" and self.precision != "auto":
+            data["precision"] = self.precision
         return data | ({"seed": self.seed} if self.temperature > 0 else {})

@@ -18,7 +18,7 @@ TERMS: Final = ("kld", "margin_mse", "contrastive", "representation")
 
 VARIANCE_RATE = 0.05  # gradient steps on the log variances: from equal weights they settle within two hundred steps
 NORM_DECAY = 0.9  # of the running mean of gradient norms: ten batches, since one batch's norm varies by half
-PROBES = 33  # measurements of FLOPS in a training that keeps a budget
+PROBES = 33  # measurements of FLOPS in a training that keeps a budget, at least; up to twice as many in a short one
 DUAL_RATE = 0.4  # on the log of the weight, per probe and per log unit that FLOPS are above the budget
 DUAL_DAMPING = 1.5  # the weight answers to the present excess as well, without which it would swing about the budget
 # Terms that a penalty has removed hardly come back (nothing flows through a ReLU that is shut), so the ascent comes from above

@@ -263,7 +263,7 @@ def _backward(
 
     def seed_dropout(part: int) -> None:
         # The seed is a function of the step, so that a resumed training drops what an uninterrupted one does.
-        torch.manual_seed(((config.training.seed * 1_000_003 + step) * 1_009 + part) * 257 + rank)
+        torch.manual_seed((((config.training.seed * 1_000_003 + step) * 1_009 + part) * 257 + rank) % 2**64)
 
     sum_over_parts = over_workers
     if len(parts) > 1 and config.regularization.query == "flops":

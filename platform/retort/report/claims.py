@@ -136,6 +136,10 @@ def verdict(grid: Grid) -> Verdict | None:
     rule = _DECIDE.get(grid.question.space)
     if rule is None:
         return None
+    value = grid.value(grid.baseline)
+    if isinstance(value, bool) or value != grid.question.baseline:
+        reason = f"the grid has no row {grid.question.key} {grid.question.baseline}, from which the claim counts"
+        return Verdict(CLAIMS[grid.question.space], "can't be told", (reason,))
     few = [row for row in grid.rows if len(set(row.seeds) & set(grid.baseline.seeds)) < MIN_SEEDS]
     direction, reasons = rule(grid)
     if few:
@@ -223,26 +227,29 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
     presets = [row for row in grid.rows if row is not grid.baseline and _seeds(grid, row) >= MIN_SEEDS]
     known = [row for row in presets if grid.published(row) is not None]
     presets = known or presets
-    base_flops, base_recall = grid.baseline.means["FLOPS"], grid.baseline.means["R@100"]
-    if not base_flops or not base_recall:
+    if not grid.baseline.means["FLOPS"] or not grid.baseline.means["R@100"]:
         return "can't be told", [f"{grid.baseline.label} retrieves nothing: its R@100 or its FLOPS is 0"]
     recall = {one.row: one for one in grid.differences if one.measure == "R@100"}
     reasons, halved = [], []
     for row in presets:
-        ratio = row.means["FLOPS"] / base_flops
-        low, high = recall[row.label].interval or (-np.inf, np.inf)
+        # Over the seeds that both have, as the differences are.
+        seeds = sorted(set(row.seeds) & set(grid.baseline.seeds))
+        flops, base_flops = (float(seed_mean(one, "FLOPS", seeds).mean()) for one in (row, grid.baseline))
+        base_recall = float(seed_mean(grid.baseline, "R@100", seeds).mean())
+        if not base_flops or not base_recall:
+            continue
+        ratio = flops / base_flops
+        low, high = (bound / base_recall for bound in recall[row.label].interval or (-np.inf, np.inf))
         reasons.append(
-            f"{row.label}: FLOPS {figure('FLOPS', row.means['FLOPS'])} ({ratio:.2f} of {figure('FLOPS', base_flops)}), "
-            f"R@100 {_percent(recall[row.label].difference / base_recall)}, "
-            f"95 % [{_percent(low / base_recall)}, {_percent(high / base_recall)}]"
+            f"{row.label}: FLOPS {figure('FLOPS', flops)} ({ratio:.2f} of {figure('FLOPS', base_flops)}), "
+            f"R@100 {_percent(recall[row.label].difference / base_recall)}, 95 % [{_percent(low)}, {_percent(high)}]"
         )
         if ratio <= HALF:
             halved.append((row, recall[row.label].difference, low, high))
-    bound = -MARGIN * base_recall
     cost: Direction = "can't be told"
-    if any(low >= bound for _, _, low, _ in halved):
+    if any(low >= -MARGIN for _, _, low, _ in halved):
         cost = "holds"
-    elif presets and all(high < bound for _, _, _, high in halved):
+    elif presets and all(high < -MARGIN for _, _, _, high in halved):
         cost = "does not hold"
     reasons.append(f"cost: {cost}")
     depth: Direction = "can't be told"

@@ -237,7 +237,14 @@ def choose(
     """
     by_setting: dict[str, dict[int, RecipeTrial]] = {}
     for trial in recipe.trials:
-        by_setting.setdefault(repr(sorted(trial.setting.items())), {})[trial.seed] = trial
+        own = by_setting.setdefault(repr(sorted(trial.setting.items())), {})
+        if trial.seed in own:  # sweeps of one name over different experiments: neither may stand for the setting
+            setting = ", ".join(f"{key}={value}" for key, value in trial.setting.items())
+            raise InputError(
+                f"{recipe.name}: the setting {setting} has seed {trial.seed} twice, in {own[trial.seed].run} and "
+                f"{trial.run}: name the folders of the sweeps that belong together"
+            )
+        own[trial.seed] = trial
     fronts, areas = {}, {}
     for seed in recipe.seeds:
         own = [trial for trial in recipe.trials if trial.seed == seed]
@@ -276,9 +283,10 @@ def _surely_within(
         ids, recalls = by_turn[trial.run]
         conversations += ids  # one that two seeds hold out is one conversation
         columns.append(np.column_stack([recalls, by_turn[reference[seed].run][1]]))
-    low, _ = bootstrap_totals_by_conversation(
-        np.concatenate(columns), conversations, lambda totals: totals[:, 0] / totals[:, 1]
-    )
+    values = np.concatenate(columns)
+    if len(set(conversations)) < 2 or not values[:, 1].any():
+        return False  # there is no interval, and so nothing is sure
+    low, _ = bootstrap_totals_by_conversation(values, conversations, lambda totals: totals[:, 0] / totals[:, 1])
     return low >= 1 - LOSS
 
 

@@ -46,7 +46,10 @@ def search_collection(
     if index is not None:
         return index.search(queries, k)
     folder = prepare_index(collection.folder.workspace, collection.folder, progress)
-    if len(collection.vectors) > TASK_PASSAGES:
+    from retort.shards.session import holds_processors
+
+    # A trial's tasks would wait for the processors that the trial itself holds.
+    if len(collection.vectors) > TASK_PASSAGES and not holds_processors():
         return search_on_cluster(folder, queries, k, passages_per_task=TASK_PASSAGES)
     return open_index(folder).search(queries, k)
 

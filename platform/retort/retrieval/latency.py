@@ -266,7 +266,12 @@ def _concurrent(
         pending = [
             pool.submit(stream, replace(run, student=copy.deepcopy(run.student))) for _ in range(settings.streams)
         ]
-        ready.wait()
+        try:
+            ready.wait()
+        except threading.BrokenBarrierError:
+            errors = [future.exception() for future in pending]
+            # What broke it, and not that it broke.
+            raise next(e for e in errors if e and not isinstance(e, threading.BrokenBarrierError)) from None
         begin = time.perf_counter()
         taken = [value for future in pending for value in future.result()]
         return np.array(taken), time.perf_counter() - begin

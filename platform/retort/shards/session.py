@@ -19,6 +19,7 @@ __all__ = [
     "map_units",
     "on_cluster",
     "quiet_ray_data",
+    "smallest_machine",
 ]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -84,7 +85,8 @@ def cluster_gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
-def _smallest_machine() -> int:
+def smallest_machine() -> int:
+    """Processors of the cluster's smallest machine that has any: what one task may ask for, at most."""
     import ray
 
     nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
@@ -176,7 +178,7 @@ def map_units(
             cast(Any, _call),  # Ray's own type knows no further arguments
             fn_kwargs={"work": work, "arguments": arguments},
             batch_size=1,
-            num_cpus=_smallest_machine() if whole_machine and not gpus else 1,
+            num_cpus=smallest_machine() if whole_machine and not gpus else 1,
             num_gpus=1 if gpus else None,
         )
         try:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from retort.config import EncoderConfig
-from retort.corpora.collection import passage_parts
+from retort.corpora.collection import passage_parts, read_doc_ids
 from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.progress import Progress
@@ -369,14 +369,12 @@ def _collect(
             array = _open(folder, part, kind)
             writer.add(folder.entry(_part_file(part, kind), rows=len(array)))
         hashes.append(_open(folder, part, "hashes"))
-    doc_ids: list[str] = []
-    for passage_part in passage_parts(workspace):
-        doc_ids += workspace.folder("passages").read_table(passage_part.name)["doc_id"].to_pylist()
+    doc_ids = read_doc_ids(workspace)
     writer.add(
         folder.write_array("document_frequency.npy", frequency),
         folder.write_array("text_hashes.npy", np.concatenate(hashes)),
         folder.write_array("tie_places.npy", tie_order(doc_ids)),
-        folder.write_table("doc_ids.arrow", pa.table({"doc_id": pa.array(doc_ids, pa.string())})),
+        folder.write_table("doc_ids.arrow", pa.table({"doc_id": doc_ids})),
     )
     entries = sum(entry.rows or 0 for name, entry in writer.entries.items() if name.endswith(".values.npy"))
     writer.counts |= {

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from retort.sparse.best import Best, empty_best
 from retort.sparse.bounds import empty_scratch
@@ -40,9 +42,14 @@ class Ranking:
     scores: Float32
 
 
-def tie_order(doc_ids: Sequence[str]) -> Int64:
-    """Place of each passage among equal scores: 0 for the doc_id that sorts last, as trec_eval orders ties."""
-    order = np.argsort(np.asarray(doc_ids, dtype=np.str_), kind="stable")[::-1]
+def tie_order(doc_ids: Sequence[str] | pa.ChunkedArray) -> Int64:
+    """Place of each passage among equal scores: 0 for the doc_id that sorts last, as trec_eval orders ties.
+
+    Sorted by Arrow, as UTF-8, whose order is that of code points: numpy would give every id the width of the longest, and ids
+    can be URLs.
+    """
+    ids = doc_ids if isinstance(doc_ids, pa.ChunkedArray) else pa.chunked_array([pa.array(doc_ids, pa.string())])
+    order = pc.sort_indices(ids, sort_keys=[("", "descending")]).to_numpy()
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     return place

@@ -203,7 +203,7 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Exclude other processes from this folder (local workspaces; on object stores equal bytes are written twice)."""
+        """Exclude other processes from this folder; on an object store nothing does, and equal stages are written twice."""
         if not self.workspace.is_local:
             yield
             return
@@ -270,6 +270,12 @@ class Folder:
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 libraries=library_versions(),
             )
+            # Other stages are the same whoever writes them; one that is extended is not, and nothing locks on an object store.
+            if extend and not self.workspace.is_local and self.record() != record:
+                raise WorkspaceError(
+                    f"{self.path()} was written by another process at the same time; nothing of this one was committed. "
+                    "On an object store run imports, and the drivers of a sweep, one at a time"
+                )
             self._remove_unrecorded(set(writer.entries))
             self.write_bytes(RECORD, finished.to_json().encode())
             writer.committed = finished

@@ -30,6 +30,13 @@ PREPARED = ("corpus", "context", "encoder", "teacher", "sampling.filter_score_ra
 MAX_PREPARED = 64
 MAX_TOLD = 10  # of the combinations of a grid that can't be built
 HARDWARE = ("training.workers", "training.accumulation")
+# What an experiment's identity leaves out where the experiment itself does not use it.
+UNUSED_BY_SOME = (
+    "paper",
+    "encoder.passage_precision",
+    "teacher.fusion",
+    *(f"regularization.{key}" for key in ("query_weight", "turn_exponent", "saturation", "ramp", "ramp_fraction")),
+)
 
 
 def _is_prepared(key: str) -> bool:
@@ -118,11 +125,32 @@ class SearchSpace:
         if not data["variants"]:
             del data["variants"]  # they came later: sweeps from before keep their names
         experiment = experiment_from(self.base)
+        identity = experiment.training_identity()
+        unused = _unused(experiment, identity)
         return data | {
-            "base": experiment.training_identity(),
+            "base": identity,
             "evaluate": experiment.corpus.evaluate,
             "evaluation": experiment.evaluation.identity(),
+            # Only where there are any: sweeps from before keep their names.
+            **({"unused": unused} if unused else {}),
         }
+
+
+def _unused(experiment: ExperimentConfig, identity: Mapping[str, object]) -> dict[str, Any]:
+    """What the base itself does not use but a trial may, such as the weight of a penalty that a variant sets."""
+    own, default = experiment.model_dump(mode="json"), experiment_from({}, source="defaults").model_dump(mode="json")
+    found = {}
+    for key in UNUSED_BY_SOME:
+        values = []
+        for data in (own, default, identity):
+            at: Any = data
+            for part in key.split("."):
+                at = at.get(part) if isinstance(at, Mapping) else None
+            values.append(at)
+        value, usual, known = values
+        if value != usual and value != known:
+            found[key] = value
+    return found
 
 
 def _distribution(dimension: tuple[Any, ...] | Range, *, integer: bool) -> BaseDistribution:

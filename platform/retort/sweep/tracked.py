@@ -23,7 +23,7 @@ from retort.storage import FileEntry, Folder, Workspace
 from retort.sweep.results import HTML, PNG, RESULT, Sweep, read_trials
 from retort.sweep.space import SearchSpace
 from retort.sweep.tuner import Listener
-from retort.tracking import TrackedInput, TrackedRun, Tracker
+from retort.tracking import TrackedInput, TrackedRun, Tracker, without_credentials
 from retort.tracking.interface import MODEL
 
 __all__ = ["TrackedSweep", "log_missing", "log_run", "register"]
@@ -44,11 +44,15 @@ def _tracker_errors(tracker: Tracker) -> Iterator[None]:
 
 
 def log_missing(tracker: Tracker, workspace: Workspace, run: str) -> None:
-    """Log a finished run that no earlier call has logged, such as one whose tracker could not be reached then."""
+    """Log a finished run that no earlier call has logged, or that one has logged by half before it was interrupted."""
     fingerprint = find_run(workspace, run).require("the run is not finished").fingerprint
     with _tracker_errors(tracker):
-        if not tracker.find(tags={"retort.fingerprint": fingerprint, "retort.kind": "distill"}):
-            log_run(tracker, workspace, run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
+        found = tracker.find(tags={"retort.fingerprint": fingerprint, "retort.kind": "distill"})
+        if any(logged.status == "FINISHED" for logged in found):
+            return
+        for half in found:
+            tracker.discard(half.run_id)
+        log_run(tracker, workspace, run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
 
 
 def log_run(
@@ -147,28 +151,45 @@ class TrackedSweep(Listener):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(wait=True)
-        if kind is not None and self.parent is not None:
+        # What was not logged yet is logged by --resume: each call to a server that is gone would take minutes.
+        self._thread.shutdown(wait=True, cancel_futures=kind is not None)
+        if error is None or self.parent is None:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
             self.parent.end("KILLED")
+        except MlflowException as failure:
+            # The error that is under way says more, perhaps of this very server; the next start takes the run up again.
+            error.add_note(f"MLflow at {self.tracker.uri} could not be told: {failure.message}")
 
     def started(self, folder: Folder, space: SearchSpace) -> tuple[FileEntry, ...]:
-        """Start the parent run, or go on with it, and log the trials that it lacks."""
+        """Start the parent run, or go on with it where it is still there, and log the trials that it lacks."""
         self.tracker = self._open_tracker()
-        if folder.exists(TRACKED) and folder.read_json(TRACKED)["uri"] == self.tracker.uri:
-            self.parent = self.tracker.resume(folder.read_json(TRACKED)["run_id"])
-            for run_id in self.tracker.reconcile(self.parent.run_id):
-                self.tracker.discard(run_id)  # its trial had ended, and the driver was killed while it was being logged
-        else:
-            self.parent = self.tracker.start(folder.name.removeprefix("sweeps/"), tags={"retort.kind": "sweep"})
-            content = {"uri": self.tracker.uri, "run_id": self.parent.run_id}
-            folder.write_bytes(TRACKED, (json.dumps(content) + "\n").encode())
-        self.parent.log_config({"sweep": space.settings.model_dump(mode="json"), **space.base})
-        logged = {found.tags.get("retort.trial") for found in self.tracker.find(parent=self.parent.run_id)}
+        with _tracker_errors(self.tracker):
+            self.parent = self._resumed(folder)
+            if self.parent is None:
+                self.parent = self.tracker.start(folder.name.removeprefix("sweeps/"), tags={"retort.kind": "sweep"})
+                content = {"uri": self.tracker.uri, "run_id": self.parent.run_id}
+                folder.write_bytes(TRACKED, (json.dumps(content) + "\n").encode())
+            self.parent.log_config({"sweep": space.settings.model_dump(mode="json"), **space.base})
+            logged = {found.tags.get("retort.trial") for found in self.tracker.find(parent=self.parent.run_id)}
         for point in read_trials(folder):
             if point.trial not in logged:
                 self.ended(point)
         # In the sweep's record, so that it is still there when a finished sweep is to have more trials.
         return (folder.entry(TRACKED),)
+
+    def _resumed(self, folder: Folder) -> TrackedRun | None:
+        if not folder.exists(TRACKED) or without_credentials(folder.read_json(TRACKED)["uri"]) != self.tracker.uri:
+            return None
+        try:
+            parent = self.tracker.resume(folder.read_json(TRACKED)["run_id"])
+        except InputError:
+            return None  # it was deleted: all that there is of the sweep is logged anew
+        for run_id in self.tracker.reconcile(parent.run_id):
+            self.tracker.discard(run_id)  # its trial had ended, and the driver was killed while it was being logged
+        return parent
 
     def ended(self, point: TrialPoint) -> None:
         """Log a trial as a child."""
@@ -193,6 +214,10 @@ class TrackedSweep(Listener):
     def evaluated(self, sweep: Sweep) -> None:
         """Log the front on the parent and its points' evaluation on the children; waits until all is logged."""
         self.flush()
+        with _tracker_errors(self.tracker):
+            self._log_front(sweep)
+
+    def _log_front(self, sweep: Sweep) -> None:
         assert self.parent is not None, "a sweep starts before it ends"
         children = {
             found.tags.get("retort.trial"): found.run_id for found in self.tracker.find(parent=self.parent.run_id)
@@ -251,10 +276,10 @@ def register(tracker: Tracker, sweep: Sweep, point: TrialPoint, name: str) -> st
     """
     with _tracker_errors(tracker):
         place = sweep.folder.read_json(TRACKED) if sweep.folder.exists(TRACKED) else {"uri": "nowhere"}
-        if place["uri"] != tracker.uri:
+        if without_credentials(place["uri"]) != tracker.uri:
             raise InputError(
-                f"{sweep.folder.name} was logged at {place['uri']}, not at {tracker.uri}: set MLFLOW_TRACKING_URI to where "
-                "it was logged"
+                f"{sweep.folder.name} was logged at {without_credentials(place['uri'])}, not at {tracker.uri}: set "
+                "MLFLOW_TRACKING_URI to where it was logged"
             )
         logged = tracker.find(parent=place["run_id"], tags={"retort.trial": point.trial, "retort.kind": "trial"})
         if not logged:

@@ -7,6 +7,7 @@ Optuna's study is built again from the trials' own files, not from Tune's state.
 
 import json
 import logging
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from retort.retrieval.evaluate import VALIDATION, evaluate_baseline, evaluate_ru
 from retort.shards import rankings, training, vectors
 from retort.shards.imported import teacher_source
 from retort.shards.prepare import check_inputs, prepare
-from retort.shards.session import cluster_cpus, ensure_ray, on_cluster
+from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray, on_cluster, smallest_machine
 from retort.shards.vectors import prepare_vectors
 from retort.sparse.models import model_digest
 from retort.storage import FileEntry, Folder, StageWriter, Workspace
@@ -54,6 +55,7 @@ __all__ = ["Listener", "run_sweep", "sweep_folder"]
 STAGE = "sweep"
 VERSION = 1
 STUDY = "retort"
+GPU_TRIAL_CPUS = 4
 PARTS = ("training", "evaluation", "overhead")  # of a trial's time, in the order in which they are told
 STAGE_VERSIONS = (vectors.VERSION, rankings.VERSION, training.VERSION, checkpoint.VERSION, evaluate.VERSION)
 
@@ -206,8 +208,15 @@ def _search(
     else:
         # A cluster may start nodes for trials that wait; this machine has the processors that it has.
         concurrent = concurrent if on_cluster() else min(concurrent, cpus)
-        threads = max(1, cpus // concurrent)
-        resources = {"cpu": threads}
+        resources = trial_resources(
+            concurrent,
+            cpus=cpus,
+            smallest=smallest_machine(),
+            gpus=cluster_gpus(),
+            grows=on_cluster(),
+            needs_gpu=base.training.precision == "fp16",
+        )
+        threads = int(resources["cpu"])
     tried = [dict(point.config) for point in done]
     search = OptunaSearch(
         space=space.distributions(),
@@ -256,6 +265,29 @@ def _search(
     leftovers = f"{workspace.root}/.ray_tune/{name}"
     if workspace.fs.exists(leftovers):
         workspace.fs.rm(leftovers, recursive=True)
+
+
+def trial_resources(
+    concurrent: int, *, cpus: int, smallest: int, gpus: int, grows: bool, needs_gpu: bool
+) -> dict[str, float]:
+    """What a trial asks Ray for, such that one machine can give it.
+
+    Args:
+        concurrent: Trials at a time.
+        cpus: Processors of all machines that are up.
+        smallest: Processors of the smallest of them.
+        gpus: GPUs of all of them.
+        grows: Whether a trial may wait for a machine that is not up yet.
+        needs_gpu: Whether training runs on nothing else.
+    """
+    resources: dict[str, float] = {"cpu": max(1, min(smallest, cpus // concurrent))}
+    if grows and (gpus or needs_gpu):
+        # A GPU's machine may have few processors, and a trial on a GPU needs few.
+        resources |= {"cpu": min(resources["cpu"], GPU_TRIAL_CPUS), "gpu": 1}
+    elif gpus:
+        # Of this machine's: several trials on one where there are fewer, in parts that add up to it.
+        resources["gpu"] = min(1.0, math.floor(1e4 * gpus / concurrent) / 1e4)
+    return resources
 
 
 class _Follower(tune.Callback):

@@ -10,7 +10,13 @@ Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing 
 
 from retort.tracking.interface import EndStatus, FoundRun, TrackedInput, TrackedRun, Tracker
 from retort.tracking.memory import MemoryRun, MemoryTracker
-from retort.tracking.mlflow_tracker import MlflowTracker, default_artifact_root, default_tracking_uri, look_up
+from retort.tracking.mlflow_tracker import (
+    MlflowTracker,
+    default_artifact_root,
+    default_tracking_uri,
+    look_up,
+    without_credentials,
+)
 from retort.tracking.names import flat_params, measure_name, metric_name
 
 __all__ = [
@@ -28,4 +34,5 @@ __all__ = [
     "look_up",
     "measure_name",
     "metric_name",
+    "without_credentials",
 ]

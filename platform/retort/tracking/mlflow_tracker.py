@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import filelock
 import yaml
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-__all__ = ["MlflowRun", "MlflowTracker", "default_artifact_root", "default_tracking_uri", "look_up"]
+__all__ = [
+    "MlflowRun",
+    "MlflowTracker",
+    "default_artifact_root",
+    "default_tracking_uri",
+    "look_up",
+    "without_credentials",
+]
 
 MAX_METRICS_PER_CALL: Final = 1000  # of mlflow.utils.validation
 MAX_PARAMS_PER_CALL: Final = 100
@@ -67,6 +75,14 @@ def default_tracking_uri(workspace: _Place) -> str:
     return f"sqlite:///{workspace.root}/mlflow.db"
 
 
+def without_credentials(uri: str) -> str:
+    """A tracking URI as it may be shown and kept: without user, password and query."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri  # a file
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
 def default_artifact_root(workspace: _Place, uri: str) -> str | None:
     """Where artifacts go: into the workspace for a database; None for a server, which decides itself."""
     if not uri.startswith(_DATABASES) or not workspace.is_local:
@@ -83,7 +99,7 @@ def look_up(uri: str, run_id: str) -> FoundRun:
     _check_server(uri)
     file = _sqlite_file(uri)
     if file is not None and not file.exists():
-        raise InputError(f"there is no MLflow database at {uri}, and so no run {run_id}")
+        raise InputError(f"there is no MLflow database at {without_credentials(uri)}, and so no run {run_id}")
     with _alone_at(uri):
         client = _client(uri)
     from mlflow.exceptions import MlflowException
@@ -91,7 +107,7 @@ def look_up(uri: str, run_id: str) -> FoundRun:
     try:
         return _found(client.get_run(run_id))
     except MlflowException as error:
-        raise InputError(f"MLflow at {uri} has no run {run_id}: {error.message}") from error
+        raise InputError(f"MLflow at {without_credentials(uri)} has no run {run_id}: {error.message}") from error
 
 
 class MlflowTracker:
@@ -111,12 +127,12 @@ class MlflowTracker:
         resolved = uri or os.environ.get("MLFLOW_TRACKING_URI")
         if not resolved:
             raise InputError("there is no tracking URI: pass one, or set MLFLOW_TRACKING_URI")
-        self.uri: str = resolved
+        self.uri: str = without_credentials(resolved)
         self.experiment = experiment
-        _check_server(self.uri)
-        with _alone_at(self.uri):
-            self.client = _client(self.uri)  # makes the tables of a new database
-            self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(self.uri))
+        _check_server(resolved)
+        with _alone_at(resolved):
+            self.client = _client(resolved)  # makes the tables of a new database
+            self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(resolved))
             if self.client.get_experiment(self.experiment_id).tags.get(VIEW_TAG) != view_state():
                 self.client.set_experiment_tag(self.experiment_id, VIEW_TAG, view_state())
 
@@ -166,9 +182,13 @@ class MlflowTracker:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.get_run(run_id)
+            stage = self.client.get_run(run_id).info.lifecycle_stage
         except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             raise InputError(f"MLflow at {self.uri} has no run {run_id}: {error.message}") from error
+        if stage != "active":
+            raise InputError(f"the run {run_id} of MLflow at {self.uri} was deleted")
         self.client.update_run(run_id, status="RUNNING")
         return MlflowRun(self.client, run_id)
 
@@ -312,14 +332,15 @@ def _check_server(uri: str) -> None:
     # MLflow's own retries take four minutes to say that nobody is there.
     if not uri.startswith(("http://", "https://")):
         return
+    shown = without_credentials(uri)  # urllib takes none; whoever asks for some is there
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_SECONDS):
+        with urllib.request.urlopen(f"{shown.rstrip('/')}/health", timeout=SERVER_TIMEOUT_SECONDS):
             return
     except urllib.error.HTTPError as error:
         error.close()  # whoever answers, with whatever code, is there
     except OSError as error:
         raise InputError(
-            f"no MLflow server answers at {uri} ({error}): start it, or change MLFLOW_TRACKING_URI"
+            f"no MLflow server answers at {shown} ({error}): start it, or change MLFLOW_TRACKING_URI"
         ) from error
 
 
@@ -337,7 +358,7 @@ def _client(uri: str) -> "MlflowClient":
         # Without a registry URI of its own the client would open a second store for models that nobody registers.
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
-        raise InputError(f"MLflow at {uri} cannot be used: {error.message}") from error
+        raise InputError(f"MLflow at {without_credentials(uri)} cannot be used: {error.message}") from error
 
 
 def _sqlite_file(uri: str) -> Path | None:
