@@ -433,13 +433,14 @@ def test_a_remote_tree_stands_in_the_cache_under_its_own_names(remote, tmp_path)
     }
 
 
+def extended(folder, source, during=lambda: None):
+    with folder.writing("passages", 1, config={}, inputs={source: "1"}, extend=True) as writer:
+        writer.add(folder.write_bytes(source, source.encode()))
+        during()
+
+
 def test_an_extension_beside_another_is_refused_where_nothing_locks(remote):
     folder = remote.folder("passages")
-    with (
-        pytest.raises(WorkspaceError, match="was written by another process at the same time; nothing of this one"),
-        folder.writing("passages", 1, config={}, inputs={"train": "1"}, extend=True) as writer,
-    ):
-        writer.add(folder.write_bytes("train", b"train"))
-        with folder.writing("passages", 1, config={}, inputs={"dev": "1"}, extend=True) as other:
-            other.add(folder.write_bytes("dev", b"dev"))
+    with pytest.raises(WorkspaceError, match="was written by another process at the same time; nothing of this one"):
+        extended(folder, "train", during=lambda: extended(folder, "dev"))
     assert folder.require("").inputs == {"dev": "1"}
