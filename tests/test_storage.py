@@ -440,7 +440,7 @@ def extended(folder, source, during=lambda: None):
 
 
 def test_an_extension_beside_another_is_refused_where_nothing_locks(remote):
-    folder = remote.folder("passages")
+    folder = remote.workspace.folder("passages")
     with pytest.raises(WorkspaceError, match="was written by another process at the same time; nothing of this one"):
         extended(folder, "train", during=lambda: extended(folder, "dev"))
     assert folder.require("").inputs == {"dev": "1"}

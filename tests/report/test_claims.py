@@ -138,7 +138,7 @@ def test_a_baseline_that_retrieves_nothing_tells_nothing():
 def test_a_grid_without_the_claims_baseline_tells_nothing():
     for space, rows, missing in (
         ("paper_contrastive", {0.05: {}, 0.1: {"RR": 0.1}}, "objective.contrastive_weight 0.0"),
-        ("paper_regularization", {"splade": {}, "high": {"FLOPS": 0.3}}, "regularization.preset disco"),
+        ("paper_regularization", {"splade": {}, "high": {"FLOPS": 0.3}}, "variant disco"),
     ):
         said = verdict(grid(space, rows))
         assert said.direction == "can't be told"

@@ -237,14 +237,14 @@ def choose(
     """
     by_setting: dict[str, dict[int, RecipeTrial]] = {}
     for trial in recipe.trials:
-        own = by_setting.setdefault(repr(sorted(trial.setting.items())), {})
-        if trial.seed in own:  # sweeps of one name over different experiments: neither may stand for the setting
+        by_seed = by_setting.setdefault(repr(sorted(trial.setting.items())), {})
+        if trial.seed in by_seed:  # sweeps of one name over different experiments: neither may stand for the setting
             setting = ", ".join(f"{key}={value}" for key, value in trial.setting.items())
             raise InputError(
-                f"{recipe.name}: the setting {setting} has seed {trial.seed} twice, in {own[trial.seed].run} and "
+                f"{recipe.name}: the setting {setting} has seed {trial.seed} twice, in {by_seed[trial.seed].run} and "
                 f"{trial.run}: name the folders of the sweeps that belong together"
             )
-        own[trial.seed] = trial
+        by_seed[trial.seed] = trial
     fronts, areas = {}, {}
     for seed in recipe.seeds:
         own = [trial for trial in recipe.trials if trial.seed == seed]
