@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -71,20 +70,22 @@ def _listing(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def _kill_when(words: Sequence[object], seen: Callable[[], bool], *, timeout: float = 120.0) -> None:
+def _kill_when(words: Sequence[object], seen: Callable[[], bool], *, timeout: float = 300.0) -> None:
     """Start ``retort WORDS`` as a process of its own and SIGKILL it as soon as ``seen``; what it had started dies too."""
     command = [sys.executable, "-m", "retort.cli", *(str(word) for word in words)]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=_environment()
     )
     ended = time.monotonic() + timeout
-    while not seen():
-        assert process.poll() is None, f"ended before it could be killed, with exit code {process.returncode}"
-        assert time.monotonic() < ended, "nothing to see yet"
-        time.sleep(0.01)
-    started = psutil.Process(process.pid).children(recursive=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while not seen():
+            assert process.poll() is None, f"ended before it could be killed, with exit code {process.returncode}"
+            assert time.monotonic() < ended, "nothing to see yet"
+            time.sleep(0.01)
+    finally:
+        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.kill()
+        process.wait()
     # Ray's processes end with their driver, some of them after a while: not beside the next one, which is to go on.
     for child in started:
         with contextlib.suppress(psutil.NoSuchProcess):
