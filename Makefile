@@ -71,6 +71,7 @@ bench: $(BENCH_STAMP) ## measure speed beside peers on DATA=folder of conversati
 	$(BIN)/python benchmarks/training.py --data "$(DATA)" --growth --json $(RESULTS)/training-growth.json
 	$(BIN)/python benchmarks/encoding.py --data "$(DATA)" --json $(RESULTS)/encoding.json
 	$(BIN)/python benchmarks/search.py --json $(RESULTS)/search.json
+	$(BIN)/python benchmarks/growth.py importing --json $(RESULTS)/importing.json
 	$(BIN)/python benchmarks/growth.py preparing --data "$(DATA)" --json $(RESULTS)/preparing.json
 	$(BIN)/python benchmarks/growth.py sweeping --json $(RESULTS)/sweeping.json
 	$(BIN)/python benchmarks/table.py --results $(RESULTS)

@@ -8,6 +8,8 @@ Ray's daemons and workers are counted: they are found by the process tree. Linux
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -26,13 +28,20 @@ def tree_pss(root: psutil.Process) -> tuple[int, int]:
     return total, count
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    command = list(sys.argv[1:] if argv is None else argv)
-    if not command:
-        print(__doc__, file=sys.stderr)
-        return 2
+@dataclass(frozen=True)
+class Peak:
+    """What a command took: exit status, peak PSS in bytes and the number of processes at that time, seconds."""
+
+    status: int
+    pss: int
+    processes: int
+    seconds: float
+
+
+def peak_of(command: Sequence[str], **popen: Any) -> Peak:
+    """Run a command to its end and measure it."""
     started = time.monotonic()
-    process = psutil.Popen(command)
+    process = psutil.Popen(command, **popen)
     peak, processes = 0, 0
     while process.poll() is None:
         try:
@@ -42,9 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if pss > peak:
             peak, processes = pss, count
         time.sleep(INTERVAL_SECONDS)
-    seconds = time.monotonic() - started
-    print(f"peak PSS {peak / 2**30:.2f} GiB over {processes} processes, {seconds:.1f} s", file=sys.stderr)
-    return int(process.wait())
+    return Peak(int(process.wait()), peak, processes, time.monotonic() - started)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    command = list(sys.argv[1:] if argv is None else argv)
+    if not command:
+        print(__doc__, file=sys.stderr)
+        return 2
+    took = peak_of(command)
+    told = f"peak PSS {took.pss / 2**30:.2f} GiB over {took.processes} processes, {took.seconds:.1f} s"
+    print(told, file=sys.stderr)
+    return took.status
 
 
 if __name__ == "__main__":

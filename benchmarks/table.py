@@ -145,6 +145,19 @@ def searching(results: Results) -> list[str]:
 def growing(results: Results) -> list[str]:
     """Preparing and sweeping."""
     lines: list[str] = []
+    if found := results["importing"]:
+        rows = [
+            [
+                f"{int(n):,}",
+                f"{v['gigabytes']:.2f}",
+                f"{v['seconds']:.1f}",
+                f"{int(n) / v['seconds']:,.0f}",
+                f"{v['peak_mib']:.0f}",
+            ]
+            for n, v in found["importing"].items()
+        ]
+        lines += ["### Importing a collection in TopiOCQA's form", ""]
+        lines += table(["passages", "TSV, GB", "seconds", "passages a second", "peak memory, MiB"], rows)
     if found := results["preparing"]:
         rows = [[f"{int(n):,}", f"{v['import']:.1f}", f"{v['prepare']:.1f}"] for n, v in found["seconds"].items()]
         lines += ["### Preparing (lexical, one teacher, 543 turns)", ""]
