@@ -8,8 +8,9 @@ import pytest
 
 from retort.errors import InputError
 from retort.report.grid import Turns
+from retort.report.recipe_choice import Recipe, RecipeTrial, choose, unregularised_students
 from retort.report.recipe_pages import recipe_notes, recipe_pages, recipes_table
-from retort.report.recipes import Recipe, RecipeTrial, choose, recipe_report, unregularised_students
+from retort.report.recipes import recipe_report
 
 TURNS = Turns(("a_1", "a_2", "b_1", "b_2"), ("a", "a", "b", "b"), (1, 2, 1, 2))
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from retort.report.paper_pages import markdown_table
 from retort.report.paper_plots import figure_files
 from retort.report.points import Scalar, figure, knob_text
-from retort.report.recipes import FLOPS_REFERENCE, LOSS, RECALL_REFERENCE, RecipeReport, RecipeRow
+from retort.report.recipe_choice import FLOPS_REFERENCE, LOSS, RECALL_REFERENCE
+from retort.report.recipes import RecipeReport, RecipeRow
 
 __all__ = ["recipe_notes", "recipe_pages", "recipes_table"]
 

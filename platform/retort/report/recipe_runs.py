@@ -7,16 +7,8 @@ from retort.corpora.holdout import HELD_OUT
 from retort.errors import InputError
 from retort.progress import Progress, silent
 from retort.report.evaluated import SEED, Evaluator
-from retort.report.recipes import (
-    LossFrom,
-    Recalls,
-    Recipe,
-    RecipeReport,
-    RecipeTrial,
-    choose,
-    recipe_report,
-    unregularised_students,
-)
+from retort.report.recipe_choice import LossFrom, Recalls, Recipe, RecipeTrial, choose, unregularised_students
+from retort.report.recipes import RecipeReport, recipe_report
 from retort.report.sweeps import FRONT, SweepFiles, find_sweeps
 from retort.storage import Workspace
 

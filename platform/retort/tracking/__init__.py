@@ -5,19 +5,15 @@ Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing 
 - ``interface``: what a tracker and a run that is tracked can do.
 - ``names``: the reversible map between measures and the names that MLflow accepts; parameters from a configuration.
 - ``mlflow_tracker``: a sqlite file in the workspace, or the server at MLFLOW_TRACKING_URI.
+- ``places``: which of both it is, and whether it answers.
 - ``memory``: keeps everything in dictionaries.
 """
 
 from retort.tracking.interface import EndStatus, FoundRun, TrackedInput, TrackedRun, Tracker
 from retort.tracking.memory import MemoryRun, MemoryTracker
-from retort.tracking.mlflow_tracker import (
-    MlflowTracker,
-    default_artifact_root,
-    default_tracking_uri,
-    look_up,
-    without_credentials,
-)
+from retort.tracking.mlflow_tracker import MlflowTracker, look_up
 from retort.tracking.names import flat_params, measure_name, metric_name
+from retort.tracking.places import default_artifact_root, default_tracking_uri, without_credentials
 
 __all__ = [
     "EndStatus",

@@ -124,7 +124,7 @@ class Tracker(Protocol):
         """Go on with a run, which is RUNNING again.
 
         Raises:
-            InputError: If there is no such run.
+            InputError: If there is no such run, or it was deleted.
         """
 
     def find(self, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> list[FoundRun]:

@@ -13,20 +13,18 @@ import os
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Final
 
 import filelock
 import yaml
 
-from retort.errors import InputError, WorkspaceError
+from retort.errors import InputError
 from retort.tracking.interface import CHANGED, MODEL, NO_TAGS, EndStatus, FoundRun, TrackedInput
 from retort.tracking.mlflow_model import write_model_files
 from retort.tracking.names import MAX_TAG_CHARACTERS, flat_params, measure_name, metric_name, shortened
+from retort.tracking.places import beside_sqlite, check_server, sqlite_file, without_credentials
 from retort.tracking.source import source_commit
 from retort.tracking.view import VIEW, VIEW_TAG, view_state
 
@@ -34,60 +32,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-__all__ = [
-    "MlflowRun",
-    "MlflowTracker",
-    "default_artifact_root",
-    "default_tracking_uri",
-    "look_up",
-    "without_credentials",
-]
+__all__ = ["MlflowRun", "MlflowTracker", "look_up"]
 
 MAX_METRICS_PER_CALL: Final = 1000  # of mlflow.utils.validation
 MAX_PARAMS_PER_CALL: Final = 100
 MAX_DIGEST_CHARACTERS: Final = 36
-SERVER_TIMEOUT_SECONDS: Final = 10
 _PARENT: Final = "mlflow.parentRunId"
-_DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
-
-
-class _Place(Protocol):
-    # What is needed of a workspace; storage stands beside tracking and is not imported here.
-    @property
-    def is_local(self) -> bool: ...
-    @property
-    def root(self) -> str: ...
-
-
-def default_tracking_uri(workspace: _Place) -> str:
-    """MLFLOW_TRACKING_URI where it is set, else a sqlite file in the workspace.
-
-    Raises:
-        WorkspaceError: If it is not set and the workspace is on an object store, where sqlite can't be.
-    """
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        return uri
-    if not workspace.is_local:
-        raise WorkspaceError(
-            f"the workspace {workspace.root} is not local, so that it cannot hold MLflow's database: set "
-            "MLFLOW_TRACKING_URI to a server, or to a file such as sqlite:////path/mlflow.db"
-        )
-    return f"sqlite:///{workspace.root}/mlflow.db"
-
-
-def without_credentials(uri: str) -> str:
-    """A tracking URI as it may be shown and kept: without user, password and query."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
-        return uri  # a file
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
-
-
-def default_artifact_root(workspace: _Place, uri: str) -> str | None:
-    """Where artifacts go: into the workspace for a database; None for a server, which decides itself."""
-    if not uri.startswith(_DATABASES) or not workspace.is_local:
-        return None
-    return f"{workspace.root}/mlartifacts"
 
 
 def look_up(uri: str, run_id: str) -> FoundRun:
@@ -96,8 +46,8 @@ def look_up(uri: str, run_id: str) -> FoundRun:
     Raises:
         InputError: If no server answers, there is no database, or it has no such run.
     """
-    _check_server(uri)
-    file = _sqlite_file(uri)
+    check_server(uri)
+    file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise InputError(f"there is no MLflow database at {without_credentials(uri)}, and so no run {run_id}")
     with _alone_at(uri):
@@ -129,10 +79,10 @@ class MlflowTracker:
             raise InputError("there is no tracking URI: pass one, or set MLFLOW_TRACKING_URI")
         self.uri: str = without_credentials(resolved)
         self.experiment = experiment
-        _check_server(resolved)
+        check_server(resolved)
         with _alone_at(resolved):
             self.client = _client(resolved)  # makes the tables of a new database
-            self.experiment_id = self._experiment_id(artifact_root or _beside_sqlite(resolved))
+            self.experiment_id = self._experiment_id(artifact_root or beside_sqlite(resolved))
             if self.client.get_experiment(self.experiment_id).tags.get(VIEW_TAG) != view_state():
                 self.client.set_experiment_tag(self.experiment_id, VIEW_TAG, view_state())
 
@@ -328,22 +278,6 @@ class MlflowRun:
         self.client.set_terminated(self.run_id, status)
 
 
-def _check_server(uri: str) -> None:
-    # MLflow's own retries take four minutes to say that nobody is there.
-    if not uri.startswith(("http://", "https://")):
-        return
-    shown = without_credentials(uri)  # urllib takes none; whoever asks for some is there
-    try:
-        with urllib.request.urlopen(f"{shown.rstrip('/')}/health", timeout=SERVER_TIMEOUT_SECONDS):
-            return
-    except urllib.error.HTTPError as error:
-        error.close()  # whoever answers, with whatever code, is there
-    except OSError as error:
-        raise InputError(
-            f"no MLflow server answers at {shown} ({error}): start it, or change MLFLOW_TRACKING_URI"
-        ) from error
-
-
 def _client(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # At a run's end MLflow prints the run's address on standard output, where a --json document belongs.
@@ -361,20 +295,9 @@ def _client(uri: str) -> "MlflowClient":
         raise InputError(f"MLflow at {without_credentials(uri)} cannot be used: {error.message}") from error
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    name = uri.removeprefix("sqlite:///")
-    return None if name in (uri, "", ":memory:") else Path(name).absolute()
-
-
-def _beside_sqlite(uri: str) -> str | None:
-    # MLflow's own default is the current folder, wherever that happens to be.
-    file = _sqlite_file(uri)
-    return None if file is None else str(file.parent / "mlartifacts")
-
-
 def _alone_at(uri: str) -> contextlib.AbstractContextManager[object]:
     # Two processes that make the same sqlite file at once leave it without tables (mlflow 3.17: 2 of 3 failed).
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     if file is None:
         return contextlib.nullcontext()
     file.parent.mkdir(parents=True, exist_ok=True)
