@@ -14,7 +14,7 @@ LUCENE_STAMP := $(VENV)/.stamp-lucene
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
-STAGE_TESTS := tests/shards tests/sweep
+STAGE_TESTS := tests/shards tests/search
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -46,7 +46,7 @@ def bert_base_directory(tokenizer_of: Path) -> Path:
         from torch import nn
         from transformers import BertConfig, BertModel
 
-        from retort.sparse.splade import masked_lm_over_body
+        from retort.sparse.encoders.splade import masked_lm_over_body
 
         torch.manual_seed(0)
         body = BertModel(BertConfig(), add_pooling_layer=False)

@@ -31,7 +31,7 @@ def measure(data: Path, count: int, rounds: int) -> dict[str, Any]:
     import torch
     from peers import plain_encoder
 
-    from retort.sparse.encoder import encode_ids, load_student
+    from retort.sparse.encoders.encoder import encode_ids, load_student
 
     pin_one_thread()
     directory = model_directory("minilm")

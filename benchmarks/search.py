@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from deployed import Lucene, Seismic
 from measuring import pin_one_thread, write_result
 
-from retort.sparse.postings import Postings, build_postings, document_frequency, frequent_terms
-from retort.sparse.search import ExactIndex
+from retort.sparse.search.exact import ExactIndex
+from retort.sparse.search.postings import Postings, build_postings, document_frequency, frequent_terms
 from retort.sparse.vectors import SparseVectors
 
 VOCABULARY, RANK_SHIFT, SIGMA = 30_522, 100, 0.6

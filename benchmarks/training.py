@@ -26,8 +26,8 @@ def model_directory(name: str) -> Path:
     """The model as transformers and sentence-transformers load it."""
     from conversations import KEPT, bert_base_directory, experiment
 
-    from retort.sparse.encoder import initial_student, save_student
-    from retort.sparse.models import model_directory as found
+    from retort.sparse.encoders.encoder import initial_student, save_student
+    from retort.sparse.encoders.models import model_directory as found
     from retort.sparse.tokens import Tokenizer
 
     config = experiment("minilm").encoder
@@ -53,7 +53,7 @@ class OwnSteps:
         from retort.progress import silent
         from retort.shards.prepare import prepare
         from retort.shards.reader import Collection, TrainingTurns
-        from retort.sparse.encoder import initial_student
+        from retort.sparse.encoders.encoder import initial_student
 
         workspace = conversations(data, **size)
         self.config = experiment(str(directory), **{"training__epochs": 10_000} | overrides)

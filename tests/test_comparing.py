@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retort.corpora.turns import read_judgements
-from retort.retrieval.students import list_runs
+from retort.evaluation.runs import list_runs
 from retort.storage import Workspace
 from retort.tracking import MlflowTracker, default_tracking_uri
 

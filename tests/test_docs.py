@@ -96,7 +96,7 @@ def test_the_loss_of_the_page_is_what_it_says(extended):
     check = """
 import math, numpy as np, torch
 from scipy.spatial.distance import jensenshannon
-from retort.sparse.losses import jensen_shannon
+from retort.sparse.objective.losses import jensen_shannon
 generator = torch.Generator().manual_seed(0)
 student, teacher = torch.randn(4, 6, generator=generator), torch.randn(4, 6, generator=generator)
 found = jensen_shannon(student, teacher, present=torch.ones(4, 6, dtype=torch.bool), temperature=2.0)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.corpora.official import dump
 
-from retort.corpora.cast import named_sources, read_cast, read_duplicates
 from retort.corpora.passages import PassageFile
+from retort.corpora.readers.cast import named_sources, read_cast, read_duplicates
 
 TURNS = [
     {"number": 1, "raw_utterance": "Q1", "manual_canonical_result_id": "M", "automatic_canonical_result_id": "A"},

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from retort.corpora.fetch import Official, OfficialFile, fetch, official_corpora
+from retort.corpora.official.fetch import Official, OfficialFile, fetch, official_corpora
 from retort.errors import DataError, InputError, RunError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retort.corpora.collection import passage_parts, passage_rows
-from retort.corpora.topiocqa import import_topiocqa
+from retort.corpora.readers.topiocqa import import_topiocqa
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import DataError
 from retort.storage import Workspace

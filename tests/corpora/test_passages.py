@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from retort.corpora.importing import import_collection
+from retort.corpora.official.published import differences, official_part, published_counts
 from retort.corpora.passages import PassageFile, PassageFiles
-from retort.corpora.published import differences, official_part, published_counts
 from retort.errors import DataError
 from retort.records import Passage
 from retort.storage import Workspace

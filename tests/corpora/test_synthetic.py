@@ -8,8 +8,8 @@ import pytest
 
 from retort.config import SyntheticConfig
 from retort.corpora.collection import passage_rows, read_doc_ids
-from retort.corpora.synthetic import generate, import_synthetic
-from retort.corpora.synthetic_world import World
+from retort.corpora.synthetic.generate import generate, import_synthetic
+from retort.corpora.synthetic.world import World
 from retort.corpora.turns import read_judgements, read_turns, splits
 from retort.errors import WorkspaceError
 from retort.storage import Workspace

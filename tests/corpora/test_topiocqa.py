@@ -7,8 +7,8 @@ import re
 import pytest
 
 from retort.corpora.collection import read_doc_ids, read_passages
-from retort.corpora.topics import read_topics
-from retort.corpora.topiocqa import import_topiocqa
+from retort.corpora.readers.topics import read_topics
+from retort.corpora.readers.topiocqa import import_topiocqa
 from retort.corpora.turns import read_judgements, read_turns, splits
 from retort.errors import ConfigError, DataError, WorkspaceError
 from retort.records import Message, Passage, Turn

@@ -13,7 +13,7 @@ from retort.distill.worker import train
 from retort.measures.sparsity import activation_share, flops
 from retort.progress import silent
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.encoder import encode_ids
+from retort.sparse.encoders.encoder import encode_ids
 from retort.sparse.vectors import SparseVectors
 from retort.storage import Workspace
 

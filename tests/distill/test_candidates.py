@@ -11,7 +11,7 @@ from retort.distill.mining import NO_PASSAGE, student_rankings
 from retort.distill.step import build_batch
 from retort.shards.index import open_index
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.encoder import encode_ids, initial_student
+from retort.sparse.encoders.encoder import encode_ids, initial_student
 from retort.storage import Workspace
 
 STRATEGIES = ["window", "hardest", "stratified", "geometric", "proportional", "in_batch", "student"]

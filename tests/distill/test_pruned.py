@@ -9,10 +9,11 @@ from retort.config import experiment_from, with_overrides
 from retort.corpora.turns import read_turns
 from retort.distill.trainer import distil
 from retort.errors import ConfigError
-from retort.retrieval.evaluate import context_input_ids, evaluate_run
-from retort.retrieval.students import list_runs, open_run
+from retort.evaluation.evaluate import context_input_ids, evaluate_run
+from retort.evaluation.runs import list_runs
+from retort.evaluation.students import open_run
 from retort.shards.reader import Collection
-from retort.sparse.encoder import encode_ids
+from retort.sparse.encoders.encoder import encode_ids
 from retort.storage import Workspace
 
 COST = 3.0

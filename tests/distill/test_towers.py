@@ -14,23 +14,23 @@ from retort.distill.adaptation import Adaptation
 from retort.distill.step import passage_penalty
 from retort.distill.trainer import distil, untrained_passages, untrained_student
 from retort.distill.worker import Curves, train
-from retort.progress import silent
-from retort.report.runs import compare_runs
-from retort.retrieval.evaluate import (
+from retort.evaluation.evaluate import (
     context_input_ids,
     evaluate_baseline,
     evaluate_elsewhere,
     evaluate_run,
     prepare_run_vectors,
 )
-from retort.retrieval.students import open_run
+from retort.evaluation.students import open_run
+from retort.naming import name_all
+from retort.progress import silent
+from retort.report.comparison.runs import compare_runs
+from retort.search.space import SearchSpace
+from retort.search.trial import _Opened, run_trial
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.texts import PassageTokens
-from retort.sparse.encoder import encode_ids, initial_student, load_student
+from retort.sparse.encoders.encoder import encode_ids, initial_student, load_student
 from retort.storage import Workspace
-from retort.sweep.named import name_all
-from retort.sweep.space import SearchSpace
-from retort.sweep.trial import _Opened, run_trial
 
 TRAINED = {
     "encoder.family": "splade",

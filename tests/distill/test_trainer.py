@@ -9,7 +9,8 @@ import torch
 from retort.config import experiment_from, with_overrides
 from retort.distill.trainer import distil
 from retort.errors import RunError
-from retort.retrieval.students import list_runs, open_run
+from retort.evaluation.runs import list_runs
+from retort.evaluation.students import open_run
 from retort.storage import Workspace
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from retort.report.points import TrialPoint
-from retort.report.sweeps import mark_front
 from retort.storage import Workspace
+from retort.sweeps.front import mark_front
+from retort.sweeps.trial import TrialPoint
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OBJECTIVES = {"R@100": "max", "FLOPS": "min"}

@@ -1,6 +1,6 @@
 """Which turns changed most."""
 
-from retort.report.changed import most_changed
+from retort.report.comparison.changed import most_changed
 
 
 def values(measure, **by_turn):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from retort.report.claims import CLAIMS, RULES, verdict, verdict_without_grid
-from retort.report.grid import SeededRun, Turns
-from retort.report.paper import grid_of
-from retort.report.published import QUESTIONS, question_of
+from retort.report.paper.claims import CLAIMS, RULES, verdict, verdict_without_grid
+from retort.report.paper.grid import SeededRun, Turns
+from retort.report.paper.published import QUESTIONS, question_of
+from retort.report.paper.report import grid_of
 
 CONVERSATIONS, DEPTH = 24, 10
 N = CONVERSATIONS * DEPTH

@@ -9,7 +9,8 @@ from scipy import stats
 
 from retort.errors import InputError
 from retort.measures.significance import randomization_test
-from retort.report import ComparisonRow, compare, compare_table
+from retort.report.comparison.compare import ComparisonRow, compare
+from retort.report.comparison.tables import compare_table
 
 CONVERSATIONS = {"a_1": "a", "a_2": "a", "b_1": "b", "b_2": "b"}
 

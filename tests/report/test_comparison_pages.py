@@ -10,13 +10,14 @@ import subprocess
 import numpy as np
 import pytest
 
+from retort.naming import Named
 from retort.records import Message
-from retort.report.changed import ChangedTurn, Judged, Placed
-from retort.report.compare import compare
-from retort.report.comparison_pages import comparison_text
-from retort.report.groups import compare_groups
-from retort.report.runs import Comparison
-from retort.report.systems import Named, System
+from retort.report.comparison.changed import ChangedTurn, Judged, Placed
+from retort.report.comparison.compare import compare
+from retort.report.comparison.groups import compare_groups
+from retort.report.comparison.pages import comparison_text
+from retort.report.comparison.runs import Comparison
+from retort.report.comparison.systems import System
 
 CONVERSATIONS = {f"{c}_{n}": c for c in "abcdefghij" for n in (1, 2, 3)}
 LONG = "lexical-minilm-expectedflops0.3-s0-1f3a9c2d"

@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.report.figures import BLUE, GREY, Axis, Chart, Figure, Note, Series, bounds, label_positions, tick_values
-from retort.report.figures_files import drawn_files
-from retort.report.figures_page import figure_html, plotly_chart, script_json
+from retort.report.render.figure import (
+    BLUE,
+    GREY,
+    Axis,
+    Chart,
+    Figure,
+    Note,
+    Series,
+    bounds,
+    label_positions,
+    tick_values,
+)
+from retort.report.render.files import drawn_files
+from retort.report.render.interactive import figure_html, plotly_chart, script_json
 
 
 @pytest.mark.parametrize(

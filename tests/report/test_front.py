@@ -6,8 +6,10 @@ import math
 import pytest
 from rich.console import Console
 
-from retort.report import TrialPoint, front_json, front_rows, front_table
-from retort.report.points import figure, knob_text, short_knobs
+from retort.measures.registry import figure
+from retort.report.sweep.front import front_table
+from retort.sweeps.front import front_json, front_rows
+from retort.sweeps.trial import TrialPoint, knob_text, short_knobs
 
 
 def point(trial, recall, flops, **changes):

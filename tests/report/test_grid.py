@@ -5,7 +5,7 @@ import pytest
 
 from retort.errors import InputError
 from retort.measures.significance import bonferroni, holm, paired_t_test, randomization_test
-from retort.report.grid import SeededRun, Turns, by_turn, compare_rows, grid_rows, seed_mean, turn_groups
+from retort.report.paper.grid import SeededRun, Turns, by_turn, compare_rows, grid_rows, seed_mean, turn_groups
 
 TURNS = Turns(("a_1", "a_2", "b_1", "b_2"), ("a", "a", "b", "b"), (1, 2, 1, 2))
 

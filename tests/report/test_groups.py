@@ -4,7 +4,7 @@ import pytest
 
 from retort.errors import InputError
 from retort.records import Turn
-from retort.report.groups import compare_groups, turns_by
+from retort.report.comparison.groups import compare_groups, turns_by
 
 
 def turn(query_id, number, **attributes):

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from retort.report.points import TrialPoint
-from retort.report.sweep_importance import importance
+from retort.report.sweep.importance import importance
+from retort.sweeps.trial import TrialPoint
 
 OBJECTIVES = {"R@100": "max", "FLOPS": "min"}
 SEARCH = {

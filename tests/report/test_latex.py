@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.report.latex import latex_bold, latex_table, latex_text
+from retort.report.render.latex import latex_bold, latex_table, latex_text
 
 SPECIAL = r"""\{}$&%#_~^<>|"[]*--- 50% a_b #1"""
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from retort.errors import InputError
-from retort.report.grid import SeededRun, Turns
-from retort.report.paper import PaperReport, SweepGrid, claims_table, differences_table, grid_of, rows_table
-from retort.report.paper_pages import markdown_table, paper_pages, write_pages
-from retort.report.published import DISCO, QUESTIONS, REFERENCES, question_of
+from retort.report.paper.grid import SeededRun, Turns
+from retort.report.paper.pages import markdown_table, paper_pages, write_pages
+from retort.report.paper.published import DISCO, QUESTIONS, REFERENCES, question_of
+from retort.report.paper.report import PaperReport, SweepGrid, claims_table, differences_table, grid_of, rows_table
 from retort.storage import Workspace
 
 N = 60
@@ -53,7 +53,7 @@ def test_the_published_figures_are_the_papers():
 
 
 def test_the_published_rows_are_rows_of_the_delivered_grids(smoke_space):
-    from retort.sweep.space import load_space
+    from retort.search.space import load_space
 
     for question in QUESTIONS:
         space = load_space(smoke_space.with_name(f"{question.space}.yaml"))

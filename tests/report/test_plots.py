@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from retort.report import TrialPoint, plot_front_png, write_front_html
-from retort.report.plots import BLUE, GREY, VERMILLION
+from retort.report.sweep.plots import BLUE, GREY, VERMILLION, plot_front_png, write_front_html
+from retort.sweeps.trial import TrialPoint
 
 
 def trial(name, recall, flops, *, evaluation=None, on_front=False, **config):

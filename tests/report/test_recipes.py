@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from retort.errors import InputError
-from retort.report.grid import Turns
-from retort.report.recipe_choice import Recipe, RecipeTrial, choose, unregularised_students
-from retort.report.recipe_pages import recipe_notes, recipe_pages, recipes_table
-from retort.report.recipes import recipe_report
+from retort.report.families.choice import Recipe, RecipeTrial, choose, unregularised_students
+from retort.report.families.pages import recipe_notes, recipe_pages, recipes_table
+from retort.report.families.report import recipe_report
+from retort.report.paper.grid import Turns
 
 TURNS = Turns(("a_1", "a_2", "b_1", "b_2"), ("a", "a", "b", "b"), (1, 2, 1, 2))
 

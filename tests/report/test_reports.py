@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from retort.report.sweep_report import sweep_report
+from retort.report.sweep.report import sweep_report
 from retort.storage import Workspace
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,13 @@ import yaml
 
 from retort.config import SearchSpaceConfig
 from retort.errors import WorkspaceError
-from retort.report.figures import Figure
-from retort.report.sweep_front import front_figures
-from retort.report.sweep_knobs import importance_figure, parallel_figure, slice_figure
-from retort.report.sweep_page import report_pages
-from retort.report.sweep_report import sweep_report
-from retort.report.sweep_turns import turn_figure
-from retort.retrieval.evaluate import OUT_OF_DOMAIN
+from retort.evaluation.latest import OUT_OF_DOMAIN
+from retort.report.render.figure import Figure
+from retort.report.sweep.front_figures import front_figures
+from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_figure
+from retort.report.sweep.page import report_pages
+from retort.report.sweep.report import sweep_report
+from retort.report.sweep.turns import turn_figure
 from retort.storage import Workspace
 
 FIGURES = ("front-flops", "front-l0", "slices", "parallel", "importance", "turns")

@@ -11,7 +11,7 @@ from retort.distill.step import build_batch
 from retort.identity import canonical_json, fingerprint
 from retort.records import Rewrite
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.filtering import overlap
+from retort.sparse.objective.filtering import overlap
 from retort.storage import Workspace
 from retort.teachers.fusion import fuse
 from retort.teachers.imports import read_rewrites, write_rewrites

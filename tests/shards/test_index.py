@@ -9,7 +9,7 @@ import pytest
 from retort.progress import silent
 from retort.shards.index import index_stage, open_index, part_passages, prepare_index
 from retort.shards.reader import Collection
-from retort.sparse.search import ExactIndex, merge_rankings
+from retort.sparse.search.exact import ExactIndex, merge_rankings
 from retort.sparse.vectors import SparseVectors
 from retort.storage import Workspace
 

@@ -12,11 +12,11 @@ import torch
 from retort.config import experiment_from, load_experiment
 from retort.corpora.collection import read_passages
 from retort.errors import ConfigError, WorkspaceError
-from retort.retrieval.students import open_run
+from retort.evaluation.students import open_run
 from retort.shards.prepare import check_inputs
 from retort.shards.reader import Collection
-from retort.sparse.encoder import initial_student, load_student
-from retort.sparse.packing import pack
+from retort.sparse.encoders.encoder import initial_student, load_student
+from retort.sparse.encoders.packing import pack
 from retort.storage import Workspace
 
 TINY_SPLADE = ("encoder.family=splade", "encoder.score_scale=0.05", "training.learning_rate=1.0e-4")

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.attention import packed_attention
-from retort.sparse.dropout import draw_seed, drop
+from retort.sparse.encoders.attention import packed_attention
+from retort.sparse.encoders.dropout import draw_seed, drop
 
 HEADS, WIDTH = 2, 4
 

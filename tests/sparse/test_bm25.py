@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.bm25 import bm25_impacts, query_terms, term_counts
+from retort.sparse.encoders.bm25 import bm25_impacts, query_terms, term_counts
 
 VOCABULARY = 5
 COLLECTIONS = st.lists(st.lists(st.integers(0, VOCABULARY - 1), max_size=8), min_size=1, max_size=6).filter(any)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from retort.sparse.dropout import FastDropout, drop, replace_dropout
+from retort.sparse.encoders.dropout import FastDropout, drop, replace_dropout
 
 
 @pytest.mark.parametrize("probability", [0.02, 0.1, 0.5, 0.9])

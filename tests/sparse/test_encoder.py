@@ -11,7 +11,7 @@ from torch import nn
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.encoder import (
+from retort.sparse.encoders.encoder import (
     encode_ids,
     initial_student,
     load_student,
@@ -19,8 +19,8 @@ from retort.sparse.encoder import (
     save_student,
     say_slow_bfloat16,
 )
-from retort.sparse.lexical import LexicalStudent
-from retort.sparse.splade import SpladeEncoder
+from retort.sparse.encoders.lexical import LexicalStudent
+from retort.sparse.encoders.splade import SpladeEncoder
 
 SMALL = {"model": "tiny", "hidden_size": 16, "layers": 1, "query_tokens": 16, "passage_tokens": 16}
 

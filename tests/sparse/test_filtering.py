@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.sparse.filtering import near_by_overlap, near_by_score, overlap
+from retort.sparse.objective.filtering import near_by_overlap, near_by_score, overlap
 from retort.sparse.vectors import SparseVectors
 
 V = 12

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from retort.sparse.encoder import encode_ids, load_student, save_student
-from retort.sparse.lexical import LexicalStudent
-from retort.sparse.packing import pack
+from retort.sparse.encoders.encoder import encode_ids, load_student, save_student
+from retort.sparse.encoders.lexical import LexicalStudent
+from retort.sparse.encoders.packing import pack
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sentence_transformers.sparse_encoder.losses import (
 )
 from torch import nn
 
-from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
+from retort.sparse.objective.losses import candidate_kl, info_nce, margin_mse, representation_mse
 
 SEEDS = st.integers(0, 10_000)
 TEMPERATURES = st.floats(0.5, 4)

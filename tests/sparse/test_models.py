@@ -10,7 +10,7 @@ import pytest
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.models import model_digest, model_directory
+from retort.sparse.encoders.models import model_digest, model_directory
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_unknown_hub_id_names_both_places_and_needs_no_torch(tmp_path):
 import sys
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.models import model_directory
+from retort.sparse.encoders.models import model_directory
 try:
     model_directory(EncoderConfig(family="splade", model="retort/no-such-model"))
 except ConfigError as error:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from retort.sparse import packing
-from retort.sparse.attention import PACKED_ATTENTION
-from retort.sparse.packing import PACKED_BODIES, pack, prepare_body, read_packed
+from retort.sparse.encoders import packing
+from retort.sparse.encoders.attention import PACKED_ATTENTION
+from retort.sparse.encoders.packing import PACKED_BODIES, pack, prepare_body, read_packed
 
 BODIES = {
     "bert": "BertForMaskedLM",

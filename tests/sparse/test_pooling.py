@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.pooling import SURVIVOR_CHUNK, VOCABULARY_CHUNK, splade_max
+from retort.sparse.encoders.pooling import SURVIVOR_CHUNK, VOCABULARY_CHUNK, splade_max
 
 
 def plain(hidden, weight, bias, lengths):

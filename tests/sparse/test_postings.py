@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.postings import TILE, Postings, build_postings, document_frequency, frequent_terms
+from retort.sparse.search.postings import TILE, Postings, build_postings, document_frequency, frequent_terms
 from retort.sparse.vectors import SparseVectors
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch import nn
 
-from retort.sparse.regularizers import (
+from retort.sparse.objective.regularizers import (
     Limits,
     active_share,
     anti_zero,

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.sparse.losses import candidate_kl
-from retort.sparse.sampling import (
+from retort.sparse.objective.losses import candidate_kl
+from retort.sparse.objective.sampling import (
     eligible_ranks,
     hardest_samples,
     proportional_samples,

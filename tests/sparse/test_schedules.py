@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.sparse.schedules import learning_rate_factor, ramp, transition
+from retort.sparse.objective.schedules import learning_rate_factor, ramp, transition
 
 KINDS = st.sampled_from(["quadratic", "linear", "constant"])
 

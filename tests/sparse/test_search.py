@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from ir_measures import RR
 
-from retort.sparse.scan import BLOCKS_SKIPPED, ENTRIES_ADDED, PASSAGES_FINISHED, TILES_BOUNDED
-from retort.sparse.search import ExactIndex, merge_rankings, tie_order
+from retort.sparse.search.exact import ExactIndex, merge_rankings, tie_order
+from retort.sparse.search.scan import BLOCKS_SKIPPED, ENTRIES_ADDED, PASSAGES_FINISHED, TILES_BOUNDED
 from retort.sparse.vectors import PartedVectors, SparseVectors
 
 VOCABULARY = 4

@@ -9,9 +9,9 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForSequenceClassi
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
-from retort.sparse.encoder import encode_ids, initial_student, load_student, save_student
-from retort.sparse.packing import pack
-from retort.sparse.splade import SpladeEncoder, tiny_masked_lm
+from retort.sparse.encoders.encoder import encode_ids, initial_student, load_student, save_student
+from retort.sparse.encoders.packing import pack
+from retort.sparse.encoders.splade import SpladeEncoder, tiny_masked_lm
 
 ARCHITECTURES = ["BertForMaskedLM", "DistilBertForMaskedLM", "RobertaForMaskedLM", "ModernBertForMaskedLM"]
 ALL_ARCHITECTURES = [*ARCHITECTURES, "CamembertForMaskedLM", "XLMRobertaForMaskedLM", "ElectraForMaskedLM"]

@@ -62,9 +62,9 @@ def compare(
     if show and chosen in ("latex", "csv"):
         raise InputError(f"--show is for reading (terminal, markdown, json), not for {chosen}")
 
-    from retort.report.runs import compare_runs
-    from retort.report.systems import MEASURES
-    from retort.sweep.named import name_all
+    from retort.naming import name_all
+    from retort.report.comparison.runs import compare_runs
+    from retort.report.comparison.systems import MEASURES
 
     place = open_workspace(workspace)
     named, reference = name_all(place, runs, baseline)
@@ -74,12 +74,12 @@ def compare(
     if out is None and chosen == "json":
         print_json(comparison.to_json())
     elif out is None and chosen == "terminal":
-        from retort.report.comparison_tables import comparison_view
-        from retort.terminal import table_console
+        from retort.report.comparison.tables import comparison_view
+        from retort.report.render.terminal import table_console
 
         table_console().print(comparison_view(comparison))
     else:
-        from retort.report.comparison_pages import comparison_text
+        from retort.report.comparison.pages import comparison_text
 
         text = comparison_text(comparison, chosen)
         if out is None:

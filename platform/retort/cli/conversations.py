@@ -38,7 +38,7 @@ def import_qrecc(
 
     Example: retort import qrecc scai-qrecc21-test-turns.json commoncrawl wayback wayback-backfill --split test -w w
     """
-    from retort.corpora.qrecc import import_qrecc as run
+    from retort.corpora.readers.qrecc import import_qrecc as run
 
     read = partial(
         run,
@@ -79,8 +79,8 @@ def import_cast(
     Example: retort import cast 2020_manual_evaluation_topics_v1.0.json MARCO_=collection.tsv car.tsv
     --year 2020 --qrels 2020qrels.txt --split dev -w w
     """
-    from retort.corpora.cast import import_cast as run
-    from retort.corpora.cast import named_sources
+    from retort.corpora.readers.cast import import_cast as run
+    from retort.corpora.readers.cast import named_sources
 
     read = partial(
         run,
@@ -116,7 +116,7 @@ def import_ikat(
 
     Example: retort import ikat 2023_test_topics.json clueweb22b/ --year 2023 --qrels qrels.txt --split dev -w w
     """
-    from retort.corpora.ikat import import_ikat as run
+    from retort.corpora.readers.ikat import import_ikat as run
 
     read = partial(
         run,
@@ -150,7 +150,7 @@ def import_mtrag(
 
     Example: retort import mtrag clapnq_questions.jsonl clapnq.jsonl --qrels qrels/dev.tsv --split clapnq -w w
     """
-    from retort.corpora.mtrag import import_mtrag as run
+    from retort.corpora.readers.mtrag import import_mtrag as run
 
     read = partial(
         run,

@@ -43,7 +43,7 @@ def show_turn(
     Example: retort show turn 12_3 --workspace w context.order=oldest_first encoder.query_tokens=64
     """
     from retort.config import experiment_from, load_experiment, parse_overrides, with_overrides
-    from retort.corpora.look import describe_turn
+    from retort.report.views.look import describe_turn
 
     words = overrides or ()
     config = (
@@ -63,8 +63,8 @@ def show_turn(
     if as_json:
         print_json(described)
         return
-    from retort.report.turn import turn_view
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
+    from retort.report.views.turn import turn_view
 
     table_console().print(turn_view(described))
 
@@ -97,7 +97,7 @@ def show_settings(
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("key", overflow="fold", style="bold")
@@ -153,9 +153,9 @@ def show_qrels(
 
     Example: retort show qrels dev --workspace w > dev.qrels
     """
-    from retort.report.systems import judged_questions
-    from retort.retrieval.runs import trec_qrels
-    from retort.sweep.named import run_named
+    from retort.formats.trec import trec_qrels
+    from retort.naming import run_named
+    from retort.report.comparison.systems import judged_questions
 
     place = open_workspace(workspace)
     found = judged_questions(place, split, run=None if run is None else run_named(place, run))
@@ -169,7 +169,7 @@ def show_qrels(
 
 def _tokenizer(workspace: "Workspace", encoder: "EncoderConfig") -> "Tokenizer | None":
     from retort.shards.vectors import vectors_stage
-    from retort.sparse.models import model_directory
+    from retort.sparse.encoders.models import model_directory
     from retort.sparse.tokens import Tokenizer
 
     directory = model_directory(encoder)

@@ -34,8 +34,8 @@ def export(
     """
     if form not in FORMATS:
         raise InputError(f"--format {form!r} is none; there are {', '.join(FORMATS)}")
-    from retort.retrieval.export import check_new_directory, export_pyserini, export_run
-    from retort.sweep.named import run_named
+    from retort.deploy.export import check_new_directory, export_pyserini, export_run
+    from retort.naming import run_named
 
     check_new_directory(directory)
     place = open_workspace(workspace)
@@ -84,9 +84,9 @@ def latency(
     if unknown := sorted(set(engines) - set(ENGINES)):
         raise InputError(f"--engine {unknown[0]!r} is none; there are {', '.join(ENGINES)}")
     place = open_workspace(workspace)
-    from retort.retrieval.java import find_java
-    from retort.retrieval.latency import LatencySettings, flops_correlations, measure_latency
-    from retort.sweep.named import runs_named
+    from retort.deploy.java import find_java
+    from retort.deploy.latency import LatencySettings, flops_correlations, measure_latency
+    from retort.naming import runs_named
 
     runs = runs_named(place, runs)
     if "lucene" in engines:
@@ -103,8 +103,8 @@ def latency(
     if as_json:
         print_json({"runs": [one.figures for one in measured], "correlation_with_FLOPS": correlations})
         return
-    from retort.report.latency import correlation_text, latency_by_turn_table, latency_table
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
+    from retort.report.views.latency import correlation_text, latency_by_turn_table, latency_table
 
     console = table_console()
     console.print(latency_table([one.figures for one in measured]))

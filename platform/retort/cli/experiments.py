@@ -19,6 +19,7 @@ from retort.cli.shared import (
     terminal_progress,
 )
 from retort.errors import InputError
+from retort.storage.layout import BASELINE, EVALUATION, EXPERIMENT
 
 if TYPE_CHECKING:
     from retort.storage import Workspace
@@ -70,7 +71,7 @@ def distill(
     config = load_experiment(experiment, overrides or (), profiles=profile or ())
     place = open_workspace(workspace)
     from retort.distill.trainer import check_distillation, distil
-    from retort.sweep.tracked import log_missing
+    from retort.search.tracked import log_missing
 
     check_distillation(place, config)
     tracker = open_tracker(place)  # before the work, so that a tracker that cannot be reached is told of first
@@ -119,25 +120,26 @@ def evaluate(
     from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
 
     place = open_workspace(workspace)
-    from retort.retrieval.evaluate import evaluate_baseline, evaluate_elsewhere, evaluate_run
-    from retort.retrieval.latest import latest_experiment
-    from retort.retrieval.students import find_run
-    from retort.sweep.named import run_named
+    from retort.deploy.engines import ENGINES
+    from retort.evaluation.evaluate import evaluate_baseline, evaluate_elsewhere, evaluate_run
+    from retort.evaluation.latest import latest_experiment
+    from retort.evaluation.runs import find_run
+    from retort.naming import run_named
 
     if any(word.startswith("evaluation.engine=") for word in overrides or ()):
         raise InputError("evaluation.engine is an option here: --engine lucene, or --engine exact")
-    if on is not None and run.startswith("baseline:"):
+    if on is not None and BASELINE.is_name(run):
         raise InputError(f"--on is for runs; a baseline is measured in its own workspace: --workspace {on}")
     other = None if on is None else open_workspace(on)
     with terminal_progress() as progress:
-        if run.startswith("baseline:"):
+        if BASELINE.is_name(run):
             words = [*(overrides or ()), f"evaluation.engine={engine}"]
             config = load_experiment(experiment, words) if experiment else latest_experiment(place, words)
-            done = evaluate_baseline(place, run, config, split=split, progress=progress)
+            done = evaluate_baseline(place, run, config, split=split, engines=ENGINES, progress=progress)
         else:
             run = run_named(place, run)
             # As deep as its experiment says, like the baselines beside it.
-            own = find_run(place, run).read_json("experiment.json")["evaluation"] | {"engine": engine}
+            own = find_run(place, run).read_json(EXPERIMENT)["evaluation"] | {"engine": engine}
             data = with_overrides({"evaluation": own}, parse_overrides(overrides or ()))
             settings = validated(EvaluationConfig, data.pop("evaluation"), source="command line")
             if data:
@@ -145,16 +147,18 @@ def evaluate(
                     f"a run is evaluated as it was trained; only evaluation.* can be set, not {list(data)}"
                 )
             if other is None:
-                done = evaluate_run(place, run, split=split, settings=settings, progress=progress)
+                done = evaluate_run(place, run, split=split, settings=settings, engines=ENGINES, progress=progress)
             else:
-                done = evaluate_elsewhere(place, run, on=other, split=split, settings=settings, progress=progress)
+                done = evaluate_elsewhere(
+                    place, run, on=other, split=split, settings=settings, engines=ENGINES, progress=progress
+                )
     beside = None if other is None else _in_domain(place, run)
     if as_json:
         told = {"run": run, "split": split, "folder": done.folder.url(), **done.measures}
         print_json(told if other is None else told | {"on": other.url, "in_domain": beside})
         return
-    from retort.report.measures import domains_table, measures_table
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
+    from retort.report.views.measures import domains_table, measures_table
 
     table_console().print(measures_table(run, split if on is None else f"{split} of {on}", done.measures))
     if engine == "lucene":
@@ -175,15 +179,15 @@ def _loss(measures: dict[str, Any]) -> str:
 def _in_domain(workspace: "Workspace", run: str) -> dict[str, Any] | None:
     """The run's measures on what its experiment evaluates on, where that was done."""
     from retort.errors import WorkspaceError
-    from retort.retrieval.latest import latest_evaluation
-    from retort.retrieval.students import find_run
+    from retort.evaluation.latest import latest_evaluation
+    from retort.evaluation.runs import find_run
 
-    split = find_run(workspace, run).read_json("experiment.json")["corpus"]["evaluate"]
+    split = find_run(workspace, run).read_json(EXPERIMENT)["corpus"]["evaluate"]
     try:
         folder = latest_evaluation(workspace, run, split=str(split))
     except WorkspaceError:
         return None  # not measured yet: there is nothing to set beside
-    measures: dict[str, Any] = folder.read_json("measures.json")
+    measures: dict[str, Any] = folder.read_json(EVALUATION.measures)
     return {"split": split, "folder": folder.url(), **measures}
 
 
@@ -207,16 +211,19 @@ def sweep(
     The paper's grids on another corpus: retort sweep search_spaces/paper_samples.yaml --profile
     search_spaces/profiles/mtrag.yaml --workspace w
     """
-    from retort.sweep.space import load_space
+    from retort.search.space import load_space
 
     # Mistakes are told of before Ray and torch are imported, which takes seconds.
     loaded = load_space(space, overrides or (), profiles=profile or (), trials=trials)
     place = open_workspace(workspace)
-    from retort.sweep.tracked import TrackedSweep
-    from retort.sweep.tuner import run_sweep
+    from retort.report.sweep.drawn import DrawnFront
+    from retort.search.tracked import TrackedSweep
+    from retort.search.tuner import run_sweep
+    from retort.sweeps.listener import Listeners
 
-    listener = TrackedSweep(lambda: open_tracker(place), place)
-    with terminal_progress() as progress, listener:
+    tracked = TrackedSweep(lambda: open_tracker(place), place)
+    listener = Listeners([DrawnFront(), tracked])
+    with terminal_progress() as progress, tracked:
         done = run_sweep(place, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)
     tell_sweep(done, workspace, as_json)
     return 1 if done.failed else 0

@@ -29,8 +29,8 @@ def fetch(
     """
     from dataclasses import asdict
 
-    from retort.corpora.fetch import fetch as run
-    from retort.corpora.fetch import official_corpora
+    from retort.corpora.official.fetch import fetch as run
+    from retort.corpora.official.fetch import official_corpora
 
     known = official_corpora(registry)
     if corpus not in known:

@@ -87,7 +87,7 @@ def import_beir(
 
     Example: retort import beir scifact --split test --workspace w
     """
-    from retort.corpora.beir import import_beir as run
+    from retort.corpora.readers.beir import import_beir as run
 
     read = partial(run, folder, split=split, name=name, relevant_from=relevant_from, allow_missing=allow_missing)
     import_into(workspace, read, as_json=as_json)
@@ -108,7 +108,7 @@ def import_msmarco(
 
     Example: retort import msmarco collection.tsv --queries queries.dev.tsv --qrels qrels.dev.tsv --split dev -w w
     """
-    from retort.corpora.beir import import_msmarco as run
+    from retort.corpora.readers.beir import import_msmarco as run
 
     read = partial(
         run,
@@ -137,7 +137,7 @@ def import_jsonl(
 
     Example: retort import jsonl turns.jsonl passages.jsonl --split train --workspace w
     """
-    from retort.corpora.plain import import_jsonl as run
+    from retort.corpora.readers.plain import import_jsonl as run
 
     read = partial(
         run, turns, collection, split=split, qrels=qrels, relevant_from=relevant_from, allow_missing=allow_missing
@@ -160,8 +160,8 @@ def import_synthetic(
     from dataclasses import asdict
 
     from retort.config import SyntheticConfig, parse_overrides, validated
-    from retort.corpora.synthetic import TEACHER
-    from retort.corpora.synthetic import import_synthetic as run
+    from retort.corpora.synthetic.generate import TEACHER
+    from retort.corpora.synthetic.generate import import_synthetic as run
     from retort.teachers.imports import write_rewrites
 
     settings = validated(SyntheticConfig, parse_overrides(overrides or ()), source="command line")

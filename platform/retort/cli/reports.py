@@ -27,15 +27,14 @@ __all__ = ["register", "tell_sweep"]
 
 def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     """A sweep's front, its baselines, and where everything about it is."""
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
 
     if as_json:
         print_json(done.to_json())
         return
-    from retort.report.front import front_table
-    from retort.report.measures import baselines_table
-    from retort.report.sweep_page import PAGE
-    from retort.report.sweeps import read_sweep, unregularised_trials
+    from retort.report.sweep.front import front_table
+    from retort.report.sweep.page import PAGE
+    from retort.report.views.measures import baselines_table
     from retort.tracking import default_tracking_uri, without_credentials
 
     console = table_console()
@@ -45,7 +44,7 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
             done.objectives,
             hypervolume=done.hypervolume,
             reference=done.reference,
-            unregularised=unregularised_trials(read_sweep(done.folder)),
+            unregularised=done.unregularised,
         )
     )
     if done.baselines:
@@ -82,7 +81,7 @@ def front(
 
     Example: retort front pareto --workspace w --register assistant
     """
-    from retort.sweep.results import find_sweep
+    from retort.sweeps.sweep import find_sweep
 
     if point is not None and register_as is None:
         raise InputError("--point says which student is registered: add --register NAME")
@@ -90,8 +89,8 @@ def front(
     if register_as is None:
         tell_sweep(done, workspace, as_json)
         return
-    from retort.report.points import front_rows
-    from retort.sweep.tracked import register as register_student
+    from retort.search.tracked import register as register_student
+    from retort.sweeps.front import front_rows
 
     numbered = front_rows(done.points)
     if point is not None and point > len(numbered):
@@ -181,9 +180,9 @@ def report(
 
 
 def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool) -> None:
-    from retort.report.paper_pages import write_pages
-    from retort.report.sweep_page import PAGE, report_pages
-    from retort.report.sweep_report import sweep_report
+    from retort.report.paper.pages import write_pages
+    from retort.report.sweep.page import PAGE, report_pages
+    from retort.report.sweep.report import sweep_report
 
     found = sweep_report(place, name)
     pages = report_pages(found)
@@ -196,10 +195,10 @@ def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool
 
 
 def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as_json: bool) -> None:
-    from retort.report.paper import claims_table, differences_table, rows_table
-    from retort.report.paper_pages import paper_pages, write_pages
-    from retort.report.paper_runs import paper_report
-    from retort.terminal import table_console
+    from retort.report.paper.pages import paper_pages, write_pages
+    from retort.report.paper.report import claims_table, differences_table, rows_table
+    from retort.report.paper.runs import paper_report
+    from retort.report.render.terminal import table_console
 
     with terminal_progress() as progress:
         done = paper_report(place, split=split, names=names, progress=progress)
@@ -226,10 +225,10 @@ def _report_fronts(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from retort.report.paper_pages import write_pages
-    from retort.report.recipe_pages import recipe_notes, recipe_pages, recipes_table
-    from retort.report.recipe_runs import fronts_report
-    from retort.terminal import table_console
+    from retort.report.families.pages import recipe_notes, recipe_pages, recipes_table
+    from retort.report.families.runs import fronts_report
+    from retort.report.paper.pages import write_pages
+    from retort.report.render.terminal import table_console
 
     with terminal_progress() as progress:
         done = fronts_report(

@@ -9,8 +9,8 @@ from retort.cli.shared import JsonOption, WorkspaceOption, open_workspace, print
 from retort.errors import InputError
 
 if TYPE_CHECKING:
+    from retort.deploy.ask import Answer, Searcher
     from retort.records import Message
-    from retort.retrieval.ask import Answer, Searcher
 
 __all__ = ["register"]
 
@@ -54,13 +54,13 @@ def search(
         raise InputError("--turn brings its own question and history: leave QUESTION and --history out")
     if once and question is None and turn is None:
         raise InputError("--once needs a QUESTION, or a --turn of the corpus")
-    from retort.retrieval.ask import Searcher
-    from retort.sweep.named import run_named
+    from retort.deploy.ask import Searcher
+    from retort.naming import run_named
 
     place = open_workspace(workspace)
     said = _messages(history or ())
     if turn is not None:
-        from retort.corpora.look import find_turn
+        from retort.report.views.look import find_turn
 
         _, found = find_turn(place, turn, split=split)
         question, said = found.question, list(found.history)
@@ -81,8 +81,8 @@ def _messages(history: "list[str] | tuple[str, ...]") -> "list[Message]":
 
 
 def _tell(answer: "Answer", run: str, as_json: bool) -> None:
-    from retort.report.answer import answer_json, answer_view
-    from retort.terminal import table_console
+    from retort.report.render.terminal import table_console
+    from retort.report.views.answer import answer_json, answer_view
 
     if as_json:
         print_json(answer_json(answer, run))

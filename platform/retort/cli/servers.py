@@ -54,7 +54,7 @@ def _dashboard(workspace: "Workspace", port: int, folder: Path) -> "subprocess.P
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    from retort.sweep.study import write_studies
+    from retort.search.study import write_studies
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # A copy: the workspace's own trials are files, and the dashboard writes notes into what it shows.

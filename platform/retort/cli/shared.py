@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from retort.cli.terminal import TerminalProgress
     from retort.storage import Workspace
-    from retort.terminal import TerminalProgress
     from retort.tracking import MlflowTracker
 
 __all__ = [
@@ -41,7 +41,7 @@ ProfileOption = Annotated[
 @contextmanager
 def terminal_progress() -> Iterator["TerminalProgress"]:
     """Progress on standard error, for as long as the block runs."""
-    from retort.terminal import TerminalProgress
+    from retort.cli.terminal import TerminalProgress
 
     with TerminalProgress() as progress:
         yield progress
@@ -72,7 +72,7 @@ def program() -> str:
 
 def print_json(document: object) -> None:
     """One JSON document on standard output."""
-    from retort.terminal import print_json as write
+    from retort.cli.terminal import print_json as write
 
     write(document)
 

@@ -4,8 +4,6 @@ An import writes ``passages/``, ``turns/<split>/`` and ``judgements/<split>/`` i
 turn becomes the student's context, which conversations are held out, and a generated corpus for trying things.
 """
 
-from retort.corpora.beir import import_beir, import_msmarco
-from retort.corpora.cast import import_cast
 from retort.corpora.collection import (
     ImportCounts,
     PassagePart,
@@ -17,14 +15,16 @@ from retort.corpora.collection import (
 )
 from retort.corpora.context import Context, context_ids, context_of, context_text
 from retort.corpora.holdout import validation_conversations
-from retort.corpora.ikat import import_ikat
 from retort.corpora.importing import CorpusImport
-from retort.corpora.mtrag import import_mtrag
-from retort.corpora.plain import import_jsonl
-from retort.corpora.qrecc import import_qrecc
+from retort.corpora.readers.beir import import_beir, import_msmarco
+from retort.corpora.readers.cast import import_cast
+from retort.corpora.readers.ikat import import_ikat
+from retort.corpora.readers.mtrag import import_mtrag
+from retort.corpora.readers.plain import import_jsonl
+from retort.corpora.readers.qrecc import import_qrecc
+from retort.corpora.readers.topiocqa import import_topiocqa
 from retort.corpora.report import ImportReport
-from retort.corpora.synthetic import SyntheticCorpus, SyntheticImport, generate, import_synthetic
-from retort.corpora.topiocqa import import_topiocqa
+from retort.corpora.synthetic.generate import SyntheticCorpus, SyntheticImport, generate, import_synthetic
 from retort.corpora.turns import read_judgements, read_turns, splits, write_turns
 
 __all__ = [

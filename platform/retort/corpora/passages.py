@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retort.corpora.collection import PART_PASSAGES
-from retort.corpora.json_files import Fields, read_json_lines, shown
-from retort.corpora.lines import digest_of, is_encodable, open_binary, read_lines, without_compression
 from retort.errors import DataError
+from retort.formats.json_files import Fields, read_json_lines, shown
+from retort.formats.lines import digest_of, is_encodable, open_binary, read_lines, without_compression
 from retort.identity import fingerprint
 from retort.progress import Progress, silent
 from retort.records import Passage

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from retort.corpora.lines import read_lines
 from retort.errors import DataError
+from retort.formats.lines import read_lines
 from retort.records import Judgement
 
 __all__ = ["Judged", "read_judged", "read_qrels"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from retort.config import ExperimentConfig, ObjectiveConfig
-from retort.sparse.schedules import ramp, transition
+from retort.sparse.objective.schedules import ramp, transition
 
 __all__ = ["TERMS", "Adaptation", "fixed_weights"]
 

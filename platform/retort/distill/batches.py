@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retort.sparse.sampling import turn_generator
+from retort.sparse.objective.sampling import turn_generator
 
 __all__ = ["epoch_batches"]
 

@@ -12,8 +12,8 @@ import torch
 import torch.distributed
 
 from retort.shards.reader import TrainingTurns
-from retort.sparse.encoder import QueryEncoder, encode_ids
-from retort.sparse.sampling import turn_generator
+from retort.sparse.encoders.encoder import QueryEncoder, encode_ids
+from retort.sparse.objective.sampling import turn_generator
 from retort.sparse.vectors import SparseVectors
 
 __all__ = ["fit_threshold", "probe_turns", "student_flops", "threshold_for_budget"]

@@ -12,7 +12,7 @@ import numpy as np
 from retort.config import ExperimentConfig
 from retort.distill.mining import NO_PASSAGE
 from retort.shards.reader import TrainingTurns
-from retort.sparse.sampling import (
+from retort.sparse.objective.sampling import (
     eligible_ranks,
     hardest_samples,
     proportional_samples,

@@ -11,8 +11,8 @@ import torch
 import torch.distributed
 
 from retort.shards.reader import TrainingTurns
-from retort.sparse.encoder import QueryEncoder, encode_ids
-from retort.sparse.search import ExactIndex
+from retort.sparse.encoders.encoder import QueryEncoder, encode_ids
+from retort.sparse.search.exact import ExactIndex
 from retort.sparse.vectors import Int32
 
 __all__ = ["NO_PASSAGE", "student_rankings"]

@@ -23,9 +23,9 @@ from retort.distill.candidates import Drawn, draw_candidates
 from retort.distill.towers import PassageTexts
 from retort.shards.reader import TrainingTurns
 from retort.shards.texts import PassageTokens
-from retort.sparse.losses import candidate_kl, info_nce, margin_mse, representation_mse
-from retort.sparse.packing import pack
-from retort.sparse.regularizers import (
+from retort.sparse.encoders.packing import pack
+from retort.sparse.objective.losses import candidate_kl, info_nce, margin_mse, representation_mse
+from retort.sparse.objective.regularizers import (
     active_share,
     anti_zero,
     expected_flops,

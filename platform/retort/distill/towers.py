@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from retort.shards.texts import PassageTokens
-from retort.sparse.encoder import QueryEncoder
-from retort.sparse.packing import pack
+from retort.sparse.encoders.encoder import QueryEncoder
+from retort.sparse.encoders.packing import pack
 from retort.sparse.vectors import Int64
 
 __all__ = ["PassageTexts", "Towers", "TrainedPassages", "say_cache_is_off"]

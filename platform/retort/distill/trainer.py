@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from retort.config import ExperimentConfig, experiment_from
-from retort.distill.checkpoint import run_stage
+from retort.distill.identity import run_stage
 from retort.distill.towers import TrainedPassages
 from retort.distill.worker import Curves, check_precision, train
 from retort.errors import RetortError, RunError
@@ -30,14 +30,13 @@ from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import cluster_cpus, cluster_gpus, ensure_ray
 from retort.shards.texts import PassageTokens
-from retort.sparse.encoder import CHECKPOINT_FOLDER, QueryEncoder, initial_student, load_student, save_student
-from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER
-from retort.sparse.regularizers import Limits
+from retort.sparse.encoders.encoder import QueryEncoder, initial_student, load_student, save_student
+from retort.sparse.objective.regularizers import Limits
 from retort.storage import FileEntry, Folder, Record, StageWriter, Workspace
+from retort.storage.layout import EXPERIMENT, RUN
 
 __all__ = ["Distilled", "check_distillation", "distil", "distil_prepared", "training_device", "untrained_student"]
 
-CURVES_FILE = "curves.parquet"
 WORKER_RESULT = "worker.json"
 
 
@@ -105,19 +104,19 @@ def distil_prepared(
         open_turns: Likewise for the training turns.
     """
     stage = run_stage(workspace, experiment, prepared)
-    name = stage.folder.name.removeprefix("runs/")
+    name = RUN.label(stage.folder.name)
     student: QueryEncoder | None = None
     with stage.writing() as writer:
         if writer.finished is not None:
             progress("training", 1, 1, f"{name} is there already")
             return Distilled(name, stage.folder, writer.finished, reused=True)
         writer.add(
-            stage.folder.write_bytes("experiment.json", _json(experiment.model_dump(mode="json"))),
+            stage.folder.write_bytes(EXPERIMENT, _json(experiment.model_dump(mode="json"))),
             stage.folder.write_bytes(
                 "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False).encode()
             ),
             stage.folder.write_bytes(
-                "inputs.json", _json({"vectors": prepared.vectors.name, "training": prepared.training.name})
+                RUN.inputs, _json({"vectors": prepared.vectors.name, "training": prepared.training.name})
             ),
         )
         if experiment.regularization.cost_threshold > 0:
@@ -179,7 +178,7 @@ def _pruned(
     experiment: ExperimentConfig, twin: Distilled, folder: Folder, collection: Collection
 ) -> tuple[QueryEncoder, list[FileEntry]]:
     """The twin's student without the terms that are not worth their cost, and its files in a run's own folder."""
-    student, _ = load_student(twin.folder.local_tree(CHECKPOINT_FOLDER))
+    student, _ = load_student(twin.folder.local_tree(RUN.checkpoint))
     share = torch.from_numpy(np.asarray(collection.passage_share, dtype=np.float32))
     threshold = experiment.regularization.cost_threshold
     student.limits = replace(student.limits, cost_threshold=threshold, passage_share=share)
@@ -187,8 +186,8 @@ def _pruned(
     with tempfile.TemporaryDirectory() as temporary:
         tokens = experiment.encoder.query_tokens
         save_student(student, Path(temporary), tokenizer=collection.tokenizer, max_tokens=tokens)
-        collector.add_tree(Path(temporary), CHECKPOINT_FOLDER)
-    curves = folder.write_table(CURVES_FILE, twin.folder.read_table(CURVES_FILE))
+        collector.add_tree(Path(temporary), RUN.checkpoint)
+    curves = folder.write_table(RUN.curves, twin.folder.read_table(RUN.curves))
     return student, [curves, *collector.entries.values()]
 
 
@@ -243,10 +242,10 @@ def _keep(
         {"step": pa.array(range(len(curves.rows)), pa.int32())}
         | {name: pa.array(curves.of(name), pa.float32()) for name in curves.columns}
     )
-    entries = [folder.write_table(CURVES_FILE, table)]
-    encoders = [(CHECKPOINT_FOLDER, student, experiment.encoder.query_tokens)]
+    entries = [folder.write_table(RUN.curves, table)]
+    encoders = [(RUN.checkpoint, student, experiment.encoder.query_tokens)]
     if passages is not None:
-        encoders.append((PASSAGE_CHECKPOINT_FOLDER, passages.encoder, experiment.encoder.passage_tokens))
+        encoders.append((RUN.passage_checkpoint, passages.encoder, experiment.encoder.passage_tokens))
     collector = StageWriter(folder, None)
     for name, encoder, max_tokens in encoders:
         with tempfile.TemporaryDirectory() as temporary:

@@ -27,10 +27,10 @@ from retort.distill.towers import PassageTexts, Towers, TrainedPassages, say_cac
 from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
 from retort.shards.reader import Collection, TrainingTurns
-from retort.sparse.encoder import QueryEncoder, parameter_groups, say_slow_bfloat16
-from retort.sparse.regularizers import mean_activation
-from retort.sparse.schedules import learning_rate_factor
-from retort.sparse.search import ExactIndex
+from retort.sparse.encoders.encoder import QueryEncoder, parameter_groups, say_slow_bfloat16
+from retort.sparse.objective.regularizers import mean_activation
+from retort.sparse.objective.schedules import learning_rate_factor
+from retort.sparse.search.exact import ExactIndex
 from retort.sparse.vectors import Int32
 from retort.storage import Folder
 

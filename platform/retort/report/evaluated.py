@@ -8,19 +8,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from retort.config import ExperimentConfig, experiment_from
+from retort.config import ExperimentConfig
+from retort.deploy.engines import ENGINES
 from retort.errors import InputError
+from retort.evaluation.evaluate import evaluate_student
+from retort.evaluation.runs import find_run, run_experiment
+from retort.evaluation.students import open_run
 from retort.measures.ranking import MEASURES
 from retort.progress import Progress, silent
-from retort.report.grid import SeededRun, Turns
-from retort.report.points import TrialPoint
-from retort.report.sweeps import SweepFiles
-from retort.retrieval.evaluate import evaluate_student
-from retort.retrieval.students import find_run, open_run
+from retort.report.paper.grid import SeededRun, Turns
 from retort.shards.index import open_index, prepare_index
 from retort.shards.reader import Collection
-from retort.sparse.search import ExactIndex
+from retort.sparse.search.exact import ExactIndex
 from retort.storage import Folder, Workspace
+from retort.storage.layout import EVALUATION
+from retort.sweeps.sweep import Sweep
+from retort.sweeps.trial import TrialPoint
 
 __all__ = ["SEED", "Evaluator"]
 
@@ -52,10 +55,9 @@ class Evaluator:
 
     def experiment(self, run: str) -> ExperimentConfig:
         """What a run was trained with."""
-        folder = find_run(self.workspace, run)
-        return experiment_from(folder.read_json("experiment.json"), source=folder.path("experiment.json"))
+        return run_experiment(find_run(self.workspace, run))
 
-    def seeded(self, sweep: SweepFiles) -> list[SeededRun]:
+    def seeded(self, sweep: Sweep) -> list[SeededRun]:
         """Every finished trial of a sweep, measured."""
         finished = sweep.finished
         runs = []
@@ -84,6 +86,7 @@ class Evaluator:
                 settings=opened.config.evaluation,
                 collection=collection,
                 index=index,
+                engines=ENGINES,
             )
             self._values[run] = self._read(done.folder, run)
         return self._values[run]
@@ -100,7 +103,7 @@ class Evaluator:
         return Collection(vectors), open_index(prepare_index(self.workspace, vectors, silent))
 
     def _read(self, folder: Folder, run: str) -> dict[str, np.ndarray]:
-        table = folder.read_table("measures.parquet").sort_by("query_id")
+        table = folder.read_table(EVALUATION.per_turn).sort_by("query_id")
         columns = {name: tuple(table[name].to_pylist()) for name in ("query_id", "conversation_id", "turn_number")}
         turns = Turns(columns["query_id"], columns["conversation_id"], columns["turn_number"])
         if self._turns is None:

@@ -18,6 +18,7 @@ from retort.config import checked_name
 from retort.corpora.collection import passage_rows, read_doc_ids
 from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
 from retort.errors import DataError, WorkspaceError
+from retort.formats.disco import RankedTurn, read_disco, read_trec
 from retort.identity import file_digest
 from retort.progress import Progress
 from retort.records import RANKING_SCHEMA
@@ -25,7 +26,6 @@ from retort.shards.positives import positives_of
 from retort.shards.rankings import CHUNK_TURNS, chunk_file
 from retort.sparse.vectors import Float32, Int32
 from retort.storage import Folder, Workspace
-from retort.teachers.runs import RankedTurn, read_disco, read_trec
 
 __all__ = ["RankingCounts", "add_rankings", "imported_rankings", "teacher_source"]
 

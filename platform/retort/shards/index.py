@@ -14,15 +14,16 @@ import numpy as np
 from retort.progress import Progress
 from retort.shards.reader import open_vectors
 from retort.shards.session import map_units
-from retort.sparse.postings import (
+from retort.sparse.search.exact import ExactIndex
+from retort.sparse.search.postings import (
     BLOCK_PASSAGES,
     FREQUENT_SHARE,
     Postings,
     build_postings,
     frequent_terms,
 )
-from retort.sparse.search import ExactIndex
 from retort.storage import FileEntry, Folder, Stage, Workspace
+from retort.storage.layout import encoder_label
 
 __all__ = ["PART_PASSAGES", "index_stage", "open_index", "part_passages", "prepare_index"]
 
@@ -46,7 +47,7 @@ def index_stage(
         "frequent_share": frequent_share,
     }
     inputs = {"vectors": vectors.require("prepare it first: retort prepare --help").fingerprint}
-    encoder = vectors.name.removeprefix("vectors/").rpartition("-")[0]
+    encoder = encoder_label(vectors.name)
     return workspace.stage(STAGE, VERSION, label=f"indexes/{encoder}", config=config, inputs=inputs)
 
 

@@ -1,6 +1,6 @@
 """Which passages of a turn's rankings are likely positives that nobody judged, and how many were found.
 
-What counts as near stands in ``retort.sparse.filtering``; here it is applied to one row of a training shard.
+What counts as near stands in ``retort.sparse.objective.filtering``; here it is applied to one row of a training shard.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retort.config import ExperimentConfig, SamplingConfig
-from retort.sparse.filtering import near_by_overlap, near_by_score
+from retort.sparse.objective.filtering import near_by_overlap, near_by_score
 from retort.sparse.vectors import PartedVectors
 from retort.teachers.fusion import mean_over_present
 

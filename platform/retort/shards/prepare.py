@@ -11,7 +11,7 @@ from retort.shards.index import prepare_index
 from retort.shards.rankings import prepare_rankings
 from retort.shards.training import prepare_training
 from retort.shards.vectors import prepare_vectors, vectors_stage
-from retort.sparse.models import check_model
+from retort.sparse.encoders.models import check_model
 from retort.storage import Folder, Workspace
 from retort.teachers.imports import read_rewrites
 

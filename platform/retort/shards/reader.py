@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from retort.records import training_schema
-from retort.sparse.sampling import turn_generator
+from retort.sparse.objective.sampling import turn_generator
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
 from retort.storage import Folder, Record

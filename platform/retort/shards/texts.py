@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from retort.config import EncoderConfig
 from retort.corpora.collection import passage_parts
-from retort.sparse.bm25 import query_terms
+from retort.sparse.encoders.bm25 import query_terms
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, Int64, SparseVectors
 from retort.storage import Workspace
@@ -77,7 +77,7 @@ class TextEncoder:
         self.tokenizer = tokenizer
         if config.family == "splade":
             # torch is imported only where a model is run: lexical workers start in a fifth of the time.
-            from retort.sparse.encoder import initial_student
+            from retort.sparse.encoders.encoder import initial_student
 
             self.model = initial_student(config, tokenizer).eval()
 
@@ -92,7 +92,7 @@ class TextEncoder:
     def ids(self, sequences: Sequence[Int32]) -> SparseVectors:
         """Input ids with their special tokens, a rewrite's or a whole context's: (N, V)."""
         if self.config.family == "splade":
-            from retort.sparse.encoder import encode_ids
+            from retort.sparse.encoders.encoder import encode_ids
 
             return encode_ids(self.model, sequences)
         return query_terms(

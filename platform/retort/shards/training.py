@@ -29,6 +29,7 @@ from retort.shards.reader import WEIGHTS_FILE, Collection
 from retort.shards.session import map_units
 from retort.shards.weights import weights_of_teachers
 from retort.storage import FileEntry, Folder, Stage, Workspace
+from retort.storage.layout import EXPERIMENT
 
 __all__ = ["prepare_training", "training_stage"]
 
@@ -137,7 +138,7 @@ def prepare_training(
             raise DataError(f"no training turn has a rewrite by {', '.join(rankings)} that retrieves anything")
         # For whom asks what was prepared here, such as a baseline's evaluation; no part of the stage's identity.
         content = json.dumps(experiment.model_dump(mode="json"), indent=1) + "\n"
-        writer.add(stage.folder.write_bytes("experiment.json", content.encode()))
+        writer.add(stage.folder.write_bytes(EXPERIMENT, content.encode()))
         writer.counts |= {"turns": written, "dropped": dropped | {"without a teacher's ranking": without_ranking}}
         writer.counts |= dict(sorted(counted.items()))
     return stage.folder

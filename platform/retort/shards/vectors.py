@@ -25,12 +25,13 @@ from retort.identity import file_digest
 from retort.progress import Progress
 from retort.shards.session import cluster_gpus, ensure_ray, holds_processors, map_units
 from retort.shards.texts import passage_input_ids, passage_text
-from retort.sparse.bm25 import bm25_impacts, term_counts
-from retort.sparse.models import PASSAGE_CHECKPOINT_FOLDER, model_digest, model_directory
-from retort.sparse.search import tie_order
+from retort.sparse.encoders.bm25 import bm25_impacts, term_counts
+from retort.sparse.encoders.models import model_digest, model_directory
+from retort.sparse.search.exact import tie_order
 from retort.sparse.tokens import Tokenizer, build_word_tokenizer
 from retort.sparse.vectors import Int64, SparseVectors
 from retort.storage import FileEntry, Folder, Stage, StageWriter, Workspace
+from retort.storage.layout import RUN
 
 __all__ = ["prepare_vectors", "vectors_stage"]
 
@@ -152,7 +153,7 @@ def prepare_vectors(
 def _say_if_slow() -> None:
     import torch
 
-    from retort.sparse.encoder import say_slow_bfloat16
+    from retort.sparse.encoders.encoder import say_slow_bfloat16
 
     ensure_ray()
     if not cluster_gpus():
@@ -188,7 +189,7 @@ def _write_tokenizer(
     run: Folder | None,
 ) -> None:
     if run is not None:
-        directory: Path | None = run.local_tree(PASSAGE_CHECKPOINT_FOLDER)
+        directory: Path | None = run.local_tree(RUN.passage_checkpoint)
     else:
         directory = tokenizer if encoder.model == "tiny" else model_directory(encoder)
     with tempfile.TemporaryDirectory() as temporary:
@@ -299,7 +300,7 @@ class _EncodeSplade(_PartWork):
         super().__init__(url, folder, encoder)
         import torch
 
-        from retort.sparse.encoder import initial_student, load_student
+        from retort.sparse.encoders.encoder import initial_student, load_student
 
         if threads is not None:
             torch.set_num_threads(threads)
@@ -308,11 +309,11 @@ class _EncodeSplade(_PartWork):
             model = initial_student(self.encoder, self.tokenizer)
         else:
             place, name = run  # perhaps of another workspace than the collection
-            model, _ = load_student(Workspace(place).folder(name).local_tree(PASSAGE_CHECKPOINT_FOLDER))
+            model, _ = load_student(Workspace(place).folder(name).local_tree(RUN.passage_checkpoint))
         self.model = model.eval().to(device)
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
-        from retort.sparse.encoder import encode_ids
+        from retort.sparse.encoders.encoder import encode_ids
 
         part = int(unit["part"])
         if not self.folder.exists(_part_file(part, "values")):

@@ -1,0 +1,177 @@
+"""BEIR's layout, and MS MARCO's files: queries without a conversation, each a conversation of one turn.
+
+BEIR: ``corpus.jsonl`` ({_id, title, text}), ``queries.jsonl`` ({_id, text}), ``qrels/<split>.tsv`` with a header. Queries
+that the split does not judge are another split's: they are dropped and counted. MS MARCO: ``collection.tsv`` (id, text),
+``queries.*.tsv`` (id, text), ``qrels.*.tsv``; the collection can be imported alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from retort.corpora.importing import Conversations, CorpusImport, import_collection, import_split
+from retort.corpora.passages import PassageFile, PassageFiles, passage_files
+from retort.corpora.qrels import read_qrels
+from retort.errors import DataError
+from retort.formats.json_files import Fields, read_json_lines
+from retort.formats.lines import COMPRESSED, digests_of, read_lines
+from retort.progress import Progress, silent
+from retort.records import Turn
+from retort.storage import Workspace
+
+__all__ = ["import_beir", "import_msmarco"]
+
+UNJUDGED: Final = "queries that the split does not judge"
+
+
+def import_beir(
+    folder: Path,
+    *,
+    split: str,
+    workspace: Workspace,
+    name: str | None = None,
+    relevant_from: int = 1,
+    allow_missing: bool = False,
+    progress: Progress = silent,
+) -> CorpusImport:
+    """Import a split of a data set in BEIR's layout.
+
+    Args:
+        folder: Holds corpus.jsonl, queries.jsonl and qrels/; the first two may be compressed.
+        split: Of ``qrels/<split>.tsv``.
+        workspace: Where to.
+        name: Of the split in the workspace; None: ``split``.
+        relevant_from: Least relevance that makes a passage a positive.
+        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
+        progress: Told how many passages were read.
+    """
+    corpus, queries = _file(folder, "corpus.jsonl"), _file(folder, "queries.jsonl")
+    qrels = _file(folder / "qrels", f"{split}.tsv")
+    return _import_queries(
+        queries,
+        [corpus],
+        qrels=qrels,
+        split=name or split,
+        workspace=workspace,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+        progress=progress,
+    )
+
+
+def import_msmarco(
+    collection: Sequence[Path],
+    *,
+    workspace: Workspace,
+    queries: Path | None = None,
+    qrels: Path | None = None,
+    split: str | None = None,
+    relevant_from: int = 1,
+    allow_missing: bool = False,
+    progress: Progress = silent,
+) -> CorpusImport:
+    """Import MS MARCO's passages, and the judged ones of some queries where these are named.
+
+    Args:
+        collection: ``collection.tsv`` or its like.
+        workspace: Where to.
+        queries: TSV of id and text; None: passages alone.
+        qrels: Their judgements.
+        split: Their name in the workspace.
+        relevant_from: Least relevance that makes a passage a positive.
+        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
+        progress: Told how many passages were read.
+
+    Raises:
+        DataError: If some of queries, qrels and split are given, and not all.
+    """
+    if queries is None and qrels is None and split is None:
+        files = PassageFiles([PassageFile(path) for path in collection], progress=progress)
+        return import_collection(files, workspace=workspace, progress=progress)
+    if queries is None or qrels is None or split is None:
+        given = {"queries": queries, "qrels": qrels, "split": split}
+        lacking = ", ".join(f"--{key}" for key, value in given.items() if value is None)
+        raise DataError(f"queries need their judgements and a name: {lacking} is missing")
+    return _import_queries(
+        queries,
+        collection,
+        qrels=qrels,
+        split=split,
+        workspace=workspace,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+        progress=progress,
+    )
+
+
+def _import_queries(
+    queries: Path,
+    collection: Sequence[Path],
+    *,
+    qrels: Path,
+    split: str,
+    workspace: Workspace,
+    relevant_from: int,
+    allow_missing: bool,
+    progress: Progress,
+) -> CorpusImport:
+    inputs = digests_of(topics=queries, qrels=qrels)
+    read = _read_queries(queries, qrels)
+
+    return import_split(
+        read,
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
+        split=split,
+        workspace=workspace,
+        inputs=inputs,
+        qrels=qrels,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+        progress=progress,
+    )
+
+
+def _read_queries(path: Path, qrels: Path) -> Conversations:
+    judged = {judgement.query_id for _, judgement in read_qrels(qrels)}
+    turns: dict[str, Turn] = {}
+    places: dict[str, str] = {}
+    for line, query_id, text in _queries(path):
+        if query_id in places:
+            raise DataError(f"the query {query_id} is at {places[query_id]} already; remove one", path=path, line=line)
+        places[query_id] = f"{path}:{line}"
+        if query_id in judged:
+            turns[query_id] = Turn(query_id, query_id, 1, (), text)
+    if not places:
+        raise DataError("holds no query; was the download cut off?", path=path)
+    if not turns:
+        raise DataError(f"holds none of the queries that {qrels} judges; are both of the same data set?", path=path)
+    read = Conversations(path=path, turns=tuple(turns.values()), places={q: places[q] for q in turns})
+    return replace(read, dropped={UNJUDGED: len(places) - len(turns)})
+
+
+def _queries(path: Path) -> Iterator[tuple[int, str, str]]:
+    if ".json" in path.name:
+        for line, record in read_json_lines(path):
+            fields = Fields(record, path, line, what="the query")
+            yield line, fields.identifier("_id", "id"), fields.text("text")
+        return
+    for line, row in read_lines(path):
+        columns = row.split("\t")
+        if len(columns) != 2 or columns[0].split() != [columns[0]] or not columns[1].strip():
+            message = f"expected an id without blanks and a text, separated by a tab, got {row[:60]!r}"
+            raise DataError(message, path=path, line=line)
+        yield line, columns[0], columns[1]
+
+
+def _file(folder: Path, name: str) -> Path:
+    if not folder.is_dir():
+        raise DataError(
+            "is no folder; BEIR's layout is a folder with corpus.jsonl, queries.jsonl and qrels/", path=folder
+        )
+    candidates = [folder / f"{name}{ending}" for ending in ("", *COMPRESSED)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+        raise DataError(f"has no {name}; there are {there}", path=folder)
+    return found

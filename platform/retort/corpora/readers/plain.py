@@ -1,0 +1,111 @@
+"""Plain JSON lines, for corpora that no reader knows: our own records, one a line.
+
+``passages.jsonl``: ``doc_id``, ``text``, and optionally ``title``. ``turns.jsonl``: ``query_id``, ``conversation_id``,
+``turn_number`` (from 1), ``question``, and optionally ``history`` (a list of ``{"role": "user" or "agent", "text"}``,
+oldest first), ``answer``, ``positives`` (doc_ids) and ``attributes`` (text by name). Other keys are refused: a misspelled
+one would be lost silently. Graded judgements come from a qrels file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from retort.corpora.importing import Conversations, CorpusImport, import_split
+from retort.corpora.passages import passage_files
+from retort.formats.json_files import Fields, read_records, shown
+from retort.formats.lines import digests_of, is_encodable
+from retort.progress import Progress, silent
+from retort.records import Message, Role, Turn
+from retort.storage import Workspace
+
+__all__ = ["import_jsonl", "read_plain"]
+
+KEYS: Final = frozenset(Turn.__dataclass_fields__)
+
+
+def import_jsonl(
+    turns: Path,
+    collection: Sequence[Path],
+    *,
+    split: str,
+    workspace: Workspace,
+    qrels: Path | None = None,
+    relevant_from: int = 1,
+    allow_missing: bool = False,
+    progress: Progress = silent,
+) -> CorpusImport:
+    """Import a split from plain JSON lines, and the passages of its collection that the workspace does not have.
+
+    Args:
+        turns: ``turns.jsonl``.
+        collection: ``passages.jsonl``, or passages in any other form.
+        split: Name of the split in the workspace.
+        workspace: Where to.
+        qrels: TREC judgements; None: each positive has relevance 1.
+        relevant_from: Least relevance that makes a passage a positive.
+        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
+        progress: Told how many passages were read.
+    """
+    inputs = digests_of(topics=turns, qrels=qrels)
+
+    return import_split(
+        read_plain(turns),
+        passage_files(collection, allow_missing=allow_missing, progress=progress),
+        split=split,
+        workspace=workspace,
+        inputs=inputs,
+        qrels=qrels,
+        relevant_from=relevant_from,
+        allow_missing=allow_missing,
+        progress=progress,
+    )
+
+
+def read_plain(path: Path) -> Conversations:
+    """Read and check a file of turns.
+
+    Raises:
+        DataError: With the line of the first record that is broken.
+    """
+    turns: list[Turn] = []
+    places: dict[str, str] = {}
+    for line, record in read_records(path):
+        fields = Fields(record, path, line)
+        if unknown := sorted(fields.record.keys() - KEYS):
+            raise fields.wrong(f"unknown key {shown(unknown[0])}; known are {', '.join(sorted(KEYS))}")
+        query_id = fields.identifier("query_id")
+        if query_id in places:
+            raise fields.wrong(f"the turn {query_id} is at {places[query_id]} already; remove one")
+        places[query_id] = fields.place
+        turns.append(
+            Turn(
+                query_id=query_id,
+                conversation_id=fields.identifier("conversation_id"),
+                turn_number=fields.number("turn_number"),
+                history=tuple(
+                    _message(fields, item) for item in (fields.items("history") if fields.has("history") else ())
+                ),
+                question=fields.text("question"),
+                answer=fields.optional_text("answer"),
+                positives=fields.doc_ids("positives"),
+                attributes=_attributes(fields),
+            )
+        )
+    return Conversations(path=path, turns=tuple(turns), places=places)
+
+
+def _message(fields: Fields, item: object) -> Message:
+    message = fields.below(item, "a message of the history")
+    role = message.text("role")
+    if role not in ("user", "agent"):
+        raise fields.wrong(f"role must be user or agent, got {shown(role)}")
+    return Message(cast(Role, role), message.text("text"))
+
+
+def _attributes(fields: Fields) -> dict[str, str]:
+    value: Any = fields.record["attributes"] if fields.has("attributes") else {}
+    if not isinstance(value, dict) or not all(
+        isinstance(text, str) and is_encodable(text) and is_encodable(name) for name, text in value.items()
+    ):
+        raise fields.wrong(f"attributes must hold valid text by name, got {shown(value)}")
+    return dict(value)

@@ -1,0 +1,1 @@
+"""A generated corpus: a world of entities, passages about them and conversations."""

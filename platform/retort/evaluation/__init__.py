@@ -1,0 +1,1 @@
+"""What a student or a baseline retrieves for judged turns, measured."""

@@ -1,0 +1,1 @@
+"""Runs beside each other: measures, significance, groups of turns, turns that changed."""

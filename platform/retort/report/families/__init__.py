@@ -1,0 +1,1 @@
+"""Families of sweeps beside each other: what each setting of an ablation wins."""

@@ -1,0 +1,1 @@
+"""The paper's questions asked of sweeps: grids, claims, published figures."""

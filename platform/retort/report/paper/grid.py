@@ -1,0 +1,229 @@
+"""A grid with seeds, from plain points: a row for each setting, and how it differs from the baseline's row.
+
+A row's mean is over its seeds; its standard deviation (n - 1) is between them. Differences are paired by turn: each turn's
+values are first averaged over the seeds that both rows have. p is corrected over the grid's rows, for each measure apart.
+The tests take turns as independent, which those of one conversation are not; the interval resamples whole conversations.
+Neither covers the spread between seeds, which stands beside the means.
+
+Shapes: N turns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retort.errors import InputError
+from retort.measures.significance import (
+    bonferroni,
+    bootstrap_by_conversation,
+    holm,
+    paired_t_test,
+    randomization_test,
+)
+from retort.sweeps.trial import Scalar, knob_text
+
+__all__ = [
+    "Difference",
+    "Row",
+    "SeededRun",
+    "Turns",
+    "by_turn",
+    "compare_rows",
+    "grid_rows",
+    "seed_mean",
+    "turn_groups",
+]
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns that all runs of a grid are measured on, in one order; all three are as long."""
+
+    query_ids: tuple[str, ...]
+    conversation_ids: tuple[str, ...]
+    turn_numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeededRun:
+    """One trained student.
+
+    Attributes:
+        run: Its name.
+        setting: The searched keys with its values, the seed left out.
+        seed: Of its training.
+        values: Measure -> (N,), by turn.
+    """
+
+    run: str
+    setting: Mapping[str, Scalar]
+    seed: int
+    values: Mapping[str, Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All seeds of one setting.
+
+    Attributes:
+        label: The setting, readable.
+        setting: The searched keys with their values.
+        runs: By seed, ascending.
+        means: Measure -> mean over turns and seeds.
+        deviations: Measure -> standard deviation of the seeds' means; None with one seed.
+    """
+
+    label: str
+    setting: Mapping[str, Scalar]
+    runs: tuple[SeededRun, ...]
+    means: Mapping[str, float]
+    deviations: Mapping[str, float | None]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its seeds, ascending."""
+        return tuple(run.seed for run in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row less the baseline's, on one measure.
+
+    Attributes:
+        row: The row's label.
+        measure: The measure.
+        seeds: How many seeds both have, over which the turns' values are averaged.
+        difference: Mean over turns.
+        relative: The same as a share of the baseline's mean; None where that is 0.
+        interval: 95 % interval of the difference, by conversation; None with a single conversation.
+        t_test: p of the paired t test: as it is, Holm's, Bonferroni's.
+        randomization: p of the paired randomisation test, likewise.
+    """
+
+    row: str
+    measure: str
+    seeds: int
+    difference: float
+    relative: float | None
+    interval: tuple[float, float] | None
+    t_test: tuple[float, float, float]
+    randomization: tuple[float, float, float]
+
+    @property
+    def p(self) -> float:
+        """The larger of both tests' p, uncorrected: what a verdict corrects over its own hypotheses."""
+        return max(self.t_test[0], self.randomization[0])
+
+
+def grid_rows(runs: Sequence[SeededRun]) -> list[Row]:
+    """A row for each setting, in the order in which the settings appear.
+
+    Raises:
+        InputError: If there is no run, or a setting has a seed twice.
+    """
+    if not runs:
+        raise InputError("the sweep has no finished trial")
+    by_setting: dict[tuple[tuple[str, str], ...], list[SeededRun]] = {}
+    for run in runs:
+        by_setting.setdefault(tuple((key, repr(value)) for key, value in sorted(run.setting.items())), []).append(run)
+    rows = []
+    labels = [", ".join(knob_text(value) for value in own[0].setting.values()) or "all" for own in by_setting.values()]
+    if len(set(labels)) < len(labels):  # three significant digits are not enough
+        labels = [", ".join(str(value) for value in own[0].setting.values()) for own in by_setting.values()]
+    for label, own in zip(labels, by_setting.values(), strict=True):
+        own.sort(key=lambda run: run.seed)
+        setting = own[0].setting
+        if len({run.seed for run in own}) < len(own):
+            raise InputError(f"the setting {label} has a seed twice: {', '.join(run.run for run in own)}")
+        per_seed = {measure: [float(run.values[measure].mean()) for run in own] for measure in own[0].values}
+        means = {measure: float(np.mean(values)) for measure, values in per_seed.items()}
+        spread = {m: float(np.std(values, ddof=1)) if len(own) > 1 else None for m, values in per_seed.items()}
+        rows.append(Row(label, setting, tuple(own), means, spread))
+    return rows
+
+
+def seed_mean(row: Row, measure: str, seeds: Sequence[int] | None = None) -> Values:
+    """(N,), each turn's mean over the row's seeds, or over some of them."""
+    chosen = [run.values[measure] for run in row.runs if seeds is None or run.seed in seeds]
+    return np.asarray(np.mean(chosen, axis=0), dtype=np.float64)
+
+
+def compare_rows(
+    rows: Sequence[Row], baseline: Row, turns: Turns, measures: Sequence[str], *, seed: int = 0
+) -> list[Difference]:
+    """Each row that shares a seed with the baseline, less the baseline: by measure, then in the rows' order.
+
+    Args:
+        rows: The grid's, the baseline's among them or not.
+        baseline: What the others are compared with.
+        turns: Of the values.
+        measures: Which measures.
+        seed: Of the randomisation test and of the bootstrap.
+
+    Raises:
+        InputError: If there are fewer than two turns.
+    """
+    if len(turns.query_ids) < 2:
+        raise InputError("a comparison needs 2 turns or more")
+    shared = [(row, sorted(set(row.seeds) & set(baseline.seeds))) for row in rows if row is not baseline]
+    shared = [(row, seeds) for row, seeds in shared if seeds]
+    found = []
+    for measure in measures:
+        pairs = [(seed_mean(row, measure, seeds), seed_mean(baseline, measure, seeds)) for row, seeds in shared]
+        corrected = []
+        for test in (
+            [paired_t_test(own, base) for own, base in pairs],
+            [randomization_test(own, base, seed=seed) for own, base in pairs],
+        ):
+            corrected.append(list(zip(test, holm(test).tolist(), bonferroni(test).tolist(), strict=True)))
+        for position, ((row, seeds), (own, base)) in enumerate(zip(shared, pairs, strict=True)):
+            difference, mean = float((own - base).mean()), float(base.mean())
+            interval = None
+            if len(set(turns.conversation_ids)) > 1:
+                interval = bootstrap_by_conversation(own - base, turns.conversation_ids, seed=seed)
+            found.append(
+                Difference(
+                    row=row.label,
+                    measure=measure,
+                    seeds=len(seeds),
+                    difference=difference,
+                    relative=difference / mean if mean else None,
+                    interval=interval,
+                    t_test=corrected[0][position],
+                    randomization=corrected[1][position],
+                )
+            )
+    return found
+
+
+def turn_groups(turn_numbers: Sequence[int], *, least: int = 10) -> dict[str, list[int]]:
+    """Places of the turns by turn number; the deepest numbers are one group where it takes several to hold ``least`` turns.
+
+    Returns:
+        Label (``3``, ``9+``) -> places in ``turn_numbers``, by ascending turn number.
+    """
+    places: dict[int, list[int]] = {}
+    for place, number in enumerate(turn_numbers):
+        places.setdefault(number, []).append(place)
+    numbers = sorted(places)
+    held = 0
+    last = len(numbers)
+    while last and held < least:
+        last -= 1
+        held += len(places[numbers[last]])
+    groups = {str(number): places[number] for number in numbers[:last]}
+    if numbers:
+        deepest = numbers[last:]
+        label = str(deepest[0]) if len(deepest) == 1 else f"{deepest[0]}+"
+        groups[label] = [place for number in deepest for place in places[number]]
+    return groups
+
+
+def by_turn(row: Row, turns: Turns, measure: str) -> dict[str, float]:
+    """Mean over the turns of each group of :func:`turn_groups`, and over the row's seeds."""
+    values = seed_mean(row, measure)
+    return {label: float(values[places].mean()) for label, places in turn_groups(turns.turn_numbers).items()}

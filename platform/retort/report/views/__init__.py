@@ -1,0 +1,1 @@
+"""What commands show of one thing: a turn, an evaluation, an answer, latency."""

@@ -1,1 +1,0 @@
-"""Retrieving with a student and measuring it: exact search, TREC runs, evaluation, baselines."""

@@ -1,0 +1,1 @@
+"""Searching a space: what is proposed, the trials that run it, and what is told of them."""

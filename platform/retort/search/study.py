@@ -1,0 +1,63 @@
+"""A sweep's ended trials as an Optuna study: what a sampler goes on from, and what Optuna's dashboard shows."""
+
+import warnings
+from collections.abc import Sequence
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from retort.search.space import SearchSpace
+from retort.storage import Folder, Workspace
+from retort.storage.layout import SWEEP
+from retort.sweeps.sweep import list_sweeps, read_trials
+from retort.sweeps.trial import TrialPoint
+
+__all__ = ["add_study", "space_of", "write_studies"]
+
+
+def add_study(storage: BaseStorage, name: str, space: SearchSpace, points: Sequence[TrialPoint]) -> None:
+    """Add a study that knows the ended trials; a failed one has no values.
+
+    Args:
+        storage: Where to.
+        name: The study's.
+        space: What was searched.
+        points: The ended trials.
+    """
+    ways = space.settings.objectives
+    directions = [StudyDirection.MAXIMIZE if way == "max" else StudyDirection.MINIMIZE for way in ways.values()]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    with warnings.catch_warnings():
+        # The names are what the dashboard calls the objectives by; nothing depends on them.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(list(ways))
+    distributions = space.distributions()
+    for point in points:
+        failed = point.status == "failed"
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.FAIL if failed else TrialState.COMPLETE,
+                values=None if failed else [point.validation[measure] for measure in ways],
+                params=dict(point.config),
+                distributions=distributions,
+                user_attrs={"trial": point.trial, "run": point.run, **point.validation},
+            )
+        )
+
+
+def space_of(folder: Folder) -> SearchSpace:
+    """The search space that a sweep was begun with."""
+    return SearchSpace.described(folder.read_json(SWEEP.description))
+
+
+def write_studies(workspace: Workspace, storage: BaseStorage) -> list[str]:
+    """Write every sweep of a workspace that has an ended trial into a storage; returns the studies' names."""
+    written = []
+    for sweep in list_sweeps(workspace):
+        if points := read_trials(sweep.folder):
+            add_study(storage, sweep.label, space_of(sweep.folder), points)
+            written.append(sweep.label)
+    return written

@@ -1,0 +1,115 @@
+"""One trial: distil one configuration, evaluate it on the validation turns, report both and where the time went.
+
+A class trainable whose actor is reused: torch, the collection and its index are opened once per actor, and a trial pays for
+training and evaluation alone. Its run lies in the workspace like any other, so that a trial that was interrupted between its
+training and its report is not trained twice, and a sweep's configuration has the measures that it has alone.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ray import tune
+
+from retort.search.space import SearchSpace
+from retort.storage import Workspace
+
+__all__ = ["Trial", "run_trial"]
+
+
+class _Opened:
+    """What trials of one actor share: collections, indexes and training turns, by folder."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        from retort.shards.index import open_index
+        from retort.shards.reader import Collection, TrainingTurns
+
+        self.workspace = workspace
+        self.collection = lru_cache(maxsize=2)(lambda name: Collection(workspace.folder(name)))
+        self.turns = lru_cache(maxsize=4)(lambda name: TrainingTurns(workspace.folder(name)))
+        self.index = lru_cache(maxsize=2)(lambda name: open_index(workspace.folder(name)))
+
+
+def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) -> dict[str, Any]:
+    """Distil and evaluate one point.
+
+    Returns:
+        The validation turns' measures, ``run``, and ``seconds`` of training and evaluation.
+
+    Raises:
+        RetortError: If the point's settings do not go together, or training fails.
+    """
+    from retort.deploy.engines import ENGINES
+    from retort.distill.trainer import distil_prepared
+    from retort.evaluation.evaluate import VALIDATION, evaluate_student
+    from retort.evaluation.students import Run, open_run
+    from retort.progress import silent
+    from retort.shards.prepare import prepare
+
+    experiment = space.experiment(point)
+    # Prepared before the first trial: this finds the folders and starts nothing.
+    prepared = prepare(opened.workspace, experiment, silent)
+    distilled = distil_prepared(
+        opened.workspace,
+        experiment,
+        prepared,
+        open_collection=lambda folder: opened.collection(folder.name),
+        open_turns=lambda folder: opened.turns(folder.name),
+    )
+    started = time.monotonic()
+    collection = opened.collection(prepared.vectors.name)
+    if distilled.student is None:
+        run = open_run(opened.workspace, distilled.run)
+    else:
+        run = Run(
+            distilled.folder,
+            distilled.run,
+            experiment,
+            prepared.vectors,
+            distilled.student,
+            collection.tokenizer,
+        )
+    evaluation = evaluate_student(
+        opened.workspace,
+        run,
+        split=VALIDATION,
+        settings=experiment.evaluation,
+        collection=collection,
+        index=opened.index(prepared.index.name),
+        engines=ENGINES,
+    )
+    return {
+        "run": distilled.run,
+        "measures": {name: float(value) for name, value in evaluation.measures.items() if name != "by_turn"},
+        "seconds": {
+            "training": 0.0 if distilled.reused else float(distilled.record.counts["training_seconds"]),
+            "evaluation": round(time.monotonic() - started, 3),
+        },
+    }
+
+
+class Trial(tune.Trainable):
+    """Tune's side of a trial; one step is all of it."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Open the workspace; torch gets this actor's share of the processors."""
+        import torch
+
+        fixed = config["fixed"]
+        torch.set_num_threads(int(fixed["threads"]))
+        self.opened = _Opened(Workspace(fixed["url"]))
+        self.space = SearchSpace.described(fixed)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial's configuration into the warm actor."""
+        self.config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run the trial and report it."""
+        point = {key: value for key, value in self.config.items() if key != "fixed"}
+        started = time.monotonic()
+        result = run_trial(self.opened, self.space, point)
+        result["seconds"]["step"] = round(time.monotonic() - started, 3)
+        return {**result["measures"], **result, "done": True}

@@ -1,0 +1,1 @@
+"""What training minimises: losses, regularisers, samples and schedules."""

@@ -1,0 +1,1 @@
+"""Exact search over sparse vectors: postings, bounds, scan."""

@@ -1,1 +1,0 @@
-"""Searching an experiment's settings against two objectives: the space, one trial, the tuner."""
