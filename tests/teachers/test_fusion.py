@@ -158,6 +158,15 @@ def test_every_fusion_keeps_every_passage_once_best_first(teachers, data):
         assert len(of_positives) == len(positives) and scores.dtype == np.float32
 
 
+def test_a_positive_far_outside_a_ranking_of_nearly_equal_scores_has_a_finite_score():
+    # The deviation of the second ranking is about 1e-37, so that -60 is 1e38 deviations away from its mean.
+    flat = (np.array([2, 0], np.int32), np.array([2.6582374e-37, 0.0], np.float32))
+    steep = (np.array([1, 0], np.int32), np.array([7.0, 0.0], np.float32))
+    own = [np.array([7.0], np.float32), np.array([-60.0], np.float32)]
+    _, scores, of_positives = fuse("normalized_mean", [steep, flat], np.array([1], np.int32), own)
+    assert np.isfinite(scores).all() and of_positives.tolist() == [np.finfo(np.float32).min]
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_one_teacher_is_passed_through_by_every_fusion(fusion):
     own = np.array([1.0], np.float32)

@@ -35,9 +35,15 @@ def _checked(rankings: Sequence[Ranking]) -> None:
             raise ValueError(f"rows and scores must share one shape (K,); got {rows.shape} and {scores.shape}")
 
 
+def _rounded(scores: Scores, dtype: npt.DTypeLike) -> Scores:
+    """Scores in the result's own precision; beyond its range is its greatest or least number, which still has a softmax."""
+    limits = np.finfo(np.dtype(dtype).type)
+    return np.clip(scores, limits.min, limits.max).astype(dtype)
+
+
 def _sorted(rows: Rows, scores: Scores, dtype: npt.DTypeLike) -> Ranking:
     # Rounded before they are sorted, so that ties in the result's own precision are ordered by row.
-    rounded = scores.astype(dtype)
+    rounded = _rounded(scores, dtype)
     order = np.lexsort((rows, -rounded))
     return rows[order], rounded[order]
 
@@ -106,7 +112,7 @@ def normalized_mean(rankings: Sequence[Ranking], positive_scores: Sequence[Score
     own = [(scores.astype(np.float64) - m) / s for scores, (m, s) in zip(positive_scores, moments, strict=True)]
     dtype = rankings[0][1].dtype
     in_unit: Scores = mean + spread * fused
-    return (*_sorted(rows, in_unit, dtype), (mean + spread * np.mean(own, axis=0)).astype(dtype))
+    return (*_sorted(rows, in_unit, dtype), _rounded(mean + spread * np.mean(own, axis=0), dtype))
 
 
 def reciprocal_rank(rankings: Sequence[Ranking], k: int = RRF_K) -> Ranking:
