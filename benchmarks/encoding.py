@@ -2,8 +2,8 @@
 
     python benchmarks/encoding.py --data DIR [--passages 128] [--rounds 3] [--json FILE]
 
-Tokenising included, one thread, MiniLM with its head tied, passages of up to 256 tokens. Where the processor computes in bf16
-(``machine.bf16``), the bf16 scan and the bf16 encoder are measured too.
+The time includes tokenising, on one thread, with MiniLM (its head tied to the word embeddings) and passages of up to 256
+tokens. Where the processor computes in bf16 (``machine.bf16``), the bf16 scan and the bf16 encoder are measured too.
 """
 
 import argparse
@@ -47,17 +47,17 @@ def measure(data: Path, count: int, rounds: int) -> dict[str, Any]:
     has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     if has_bf16:
         work |= {"Retort, bf16 scan": lambda: own("bf16_scan"), "Retort, bf16": lambda: own("bf16")}
-    found = interleaved(work, rounds=rounds)
+    seconds = interleaved(work, rounds=rounds)
     expected = theirs().to_dense().numpy()
     mine = own("fp32").to_scipy().toarray()
     ids = [tokenizer.context_ids(t, [], order="newest_first", max_tokens=MAX_TOKENS) for t in texts]
     result: dict[str, Any] = {
         "passages": count,
         "tokens": float(np.mean([len(i) for i in ids])),
-        "seconds": found,
+        "seconds": seconds,
         "largest_difference": float(np.abs(expected - mine).max()),
         "mean_active_entries": float((mine > 0).sum(axis=1).mean()),
-        "passages_per_second": {name: count / m.median for name, m in found.items()},
+        "passages_per_second": {name: count / m.median for name, m in seconds.items()},
     }
     for precision in ("bf16_scan", "bf16"):
         fewer = own(precision) if has_bf16 else encode_ids(student, ids[:16], precision=precision)

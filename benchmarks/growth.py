@@ -33,7 +33,7 @@ SPACE = Path(__file__).parents[1] / "search_spaces" / "pareto.yaml"
 
 
 def _retort(*words: object) -> float:
-    """Seconds of a command."""
+    """Run a command of the command line, and return its seconds."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "retort.cli", *(str(word) for word in words)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -58,7 +58,7 @@ def _write_collection(path: Path, passages: int) -> None:
 
 def importing(sizes: Sequence[int]) -> dict[str, Any]:
     """Seconds and peak memory of importing a generated collection, with one turn that a passage of it answers."""
-    found: dict[str, dict[str, float]] = {}
+    measured: dict[str, dict[str, float]] = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
@@ -71,9 +71,9 @@ def importing(sizes: Sequence[int]) -> dict[str, Any]:
             if took.status:
                 sys.exit(f"{' '.join(command)} failed")
             gigabytes = (folder / "collection.tsv").stat().st_size / 1e9
-            found[str(size)] = {"seconds": took.seconds, "peak_mib": took.pss / 2**20, "gigabytes": gigabytes}
+            measured[str(size)] = {"seconds": took.seconds, "peak_mib": took.pss / 2**20, "gigabytes": gigabytes}
             print(f"{size:,} passages: {took.seconds:.1f} s, peak {took.pss / 2**20:.0f} MiB", flush=True)
-    return {"importing": found}
+    return {"importing": measured}
 
 
 def preparing(data: Path, sizes: Sequence[int]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Measured:
         return cls(statistics.median(values), values[0], values[-1], len(values))
 
     def text(self, *, factor: float = 1.0, digits: int = 3) -> str:
-        """Median (low-high), times a factor."""
+        """The median, and lowest and highest in brackets, each times a factor."""
         median, low, high = (f"{value * factor:.{digits}f}" for value in (self.median, self.low, self.high))
         return median if self.n == 1 else f"{median} ({low}-{high})"
 
@@ -103,7 +103,7 @@ def matmul_peak() -> dict[str, float]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    found = {}
+    gflops = {}
     for dtype in (torch.float32, torch.bfloat16):
         a, b = torch.randn(1024, 1536).to(dtype), torch.randn(1536, 1536).to(dtype)
         times = []
@@ -111,13 +111,13 @@ def matmul_peak() -> dict[str, float]:
             started = time.perf_counter()
             a @ b.T
             times.append(time.perf_counter() - started)
-        found[str(dtype).removeprefix("torch.")] = 2 * 1024 * 1536 * 1536 / min(times) / 1e9
+        gflops[str(dtype).removeprefix("torch.")] = 2 * 1024 * 1536 * 1536 / min(times) / 1e9
     torch.set_num_threads(threads)
-    return found
+    return gflops
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on."""
+    """The machine that is measured on: processor, memory, load, versions, peak GFLOP/s."""
     import torch
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()

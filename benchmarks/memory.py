@@ -30,7 +30,7 @@ def tree_pss(root: psutil.Process) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Peak:
-    """What a command took: exit status, peak PSS in bytes and the number of processes at that time, seconds."""
+    """Result of a command: exit status, peak PSS in bytes and the number of processes at that time, seconds."""
 
     status: int
     pss: int
@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     took = peak_of(command)
-    told = f"peak PSS {took.pss / 2**30:.2f} GiB over {took.processes} processes, {took.seconds:.1f} s"
-    print(told, file=sys.stderr)
+    summary = f"peak PSS {took.pss / 2**30:.2f} GiB over {took.processes} processes, {took.seconds:.1f} s"
+    print(summary, file=sys.stderr)
     return took.status
 
 

@@ -38,7 +38,7 @@ from retort.sparse.vectors import SparseVectors
 
 VOCABULARY, RANK_SHIFT, SIGMA = 30_522, 100, 0.6
 PART_PASSAGES = 122_880
-Found = list[tuple[np.ndarray, np.ndarray]]  # rows and scores of each query, best first
+Rankings = list[tuple[np.ndarray, np.ndarray]]  # rows and scores of each query, best first
 
 
 @numba.njit(cache=True)
@@ -62,9 +62,9 @@ def _draw(share, passages, seed, weights):
     indices, values, following = np.empty(count, np.int32), np.empty(count, np.float32), indptr.copy()
     start = 0
     for term in range(len(share)):
-        for place in range(start, ends[term]):
-            at = following[rows[place]]
-            following[rows[place]] += 1
+        for drawn_entry in range(start, ends[term]):
+            at = following[rows[drawn_entry]]
+            following[rows[drawn_entry]] += 1
             indices[at] = term
             values[at] = weights[np.random.randint(0, len(weights))]
         start = ends[term]
@@ -103,7 +103,7 @@ class Retort:
         places, frequent = np.load(folder / "places.npy", mmap_mode="r"), np.load(folder / "frequent.npy")
         self.index = ExactIndex(parts, places, frequent=frequent, vocabulary_size=VOCABULARY)
 
-    def search(self, queries: SparseVectors, k: int) -> Found:
+    def search(self, queries: SparseVectors, k: int) -> Rankings:
         return [(ranking.rows, ranking.scores) for ranking in self.index.search(queries, k)]
 
 
@@ -112,10 +112,10 @@ def _score_all(posting_ids, posting_values, terms, weights, passages):
     scores = np.zeros(passages, np.float32)
     for number in range(len(terms)):
         ids, values, weight = posting_ids[terms[number]], posting_values[terms[number]], weights[number]
-        for place in range(len(ids)):
-            scores[ids[place]] += weight * values[place]
-    found = np.flatnonzero(scores > 0)
-    return found, scores[found]
+        for position in range(len(ids)):
+            scores[ids[position]] += weight * values[position]
+    retrieved = np.flatnonzero(scores > 0)
+    return retrieved, scores[retrieved]
 
 
 class NumbaLists:
@@ -144,9 +144,9 @@ class NumbaLists:
             for term, value in zip(*(entries.tolist() for entries in vectors.row(row)), strict=True):
                 ids[term].append(row)
                 values[term].append(value)
-        np.save(folder / "lengths.npy", np.array([len(one) for one in ids]))
-        np.save(folder / "ids.npy", np.concatenate([np.frombuffer(one, np.int32) for one in ids]))
-        np.save(folder / "values.npy", np.concatenate([np.frombuffer(one, np.float32) for one in values]))
+        np.save(folder / "lengths.npy", np.array([len(rows) for rows in ids]))
+        np.save(folder / "ids.npy", np.concatenate([np.frombuffer(rows, np.int32) for rows in ids]))
+        np.save(folder / "values.npy", np.concatenate([np.frombuffer(weights, np.float32) for weights in values]))
         (folder / "passages.json").write_text(str(len(vectors)))
 
     def open(self, folder: Path) -> None:
@@ -158,13 +158,13 @@ class NumbaLists:
             self.ids[term], self.values[term] = ids[start:end], values[start:end]
         self.passages = json.loads((folder / "passages.json").read_text())
 
-    def search(self, queries: SparseVectors, k: int) -> Found:
-        found = []
+    def search(self, queries: SparseVectors, k: int) -> Rankings:
+        rankings = []
         for number in range(len(queries)):
             terms, weights = queries.row(number)
             rows, scores = _score_all(self.ids, self.values, terms.astype(np.int64), weights, self.passages)
-            found.append(_top(rows, scores, k))
-        return found
+            rankings.append(_top(rows, scores, k))
+        return rankings
 
 
 class Scipy:
@@ -181,7 +181,7 @@ class Scipy:
     def open(self, folder: Path) -> None:
         self.matrix = scipy.sparse.load_npz(folder / "matrix.npz")
 
-    def search(self, queries: SparseVectors, k: int) -> Found:
+    def search(self, queries: SparseVectors, k: int) -> Rankings:
         scores = (self.matrix @ queries.to_scipy().T).T.toarray()
         return [_top(np.arange(scores.shape[1]), row, k) for row in scores]
 
@@ -204,7 +204,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def spread(seconds: Sequence[float], queries: int) -> dict[str, float]:
     """Milliseconds a query: median, least, greatest."""
-    each = [1000 * one / queries for one in seconds]
+    each = [1000 * batch_seconds / queries for batch_seconds in seconds]
     return {"median_ms": statistics.median(each), "least_ms": min(each), "greatest_ms": max(each)}
 
 
@@ -223,24 +223,24 @@ def measure(passages: int, engines: list[str], folder: Path, args: argparse.Name
     for name in engines:
         if passages > ENGINES[name].at_most:
             continue
-        place = folder / f"{name.replace(' ', '-')}-{passages}"
-        place.mkdir()
+        index_folder = folder / f"{name.replace(' ', '-')}-{passages}"
+        index_folder.mkdir()
         engine = ENGINES[name]()
-        engine.build(drawn(200, 200, seed=0), place)  # compiles what is compiled
+        engine.build(drawn(200, 200, seed=0), index_folder)  # compiles what is compiled
         build = None
         if passages > getattr(engine, "builds_up_to", passages):
-            engine.convert(vectors, place)
+            engine.convert(vectors, index_folder)
         else:
-            build = timed(lambda engine=engine, place=place: engine.build(vectors, place))
-        opening = min(timed(lambda engine=engine, place=place: engine.open(place)) for _ in range(3))
-        size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
-        opened[name] = (engine, place, {"build_s": build, "open_ms": 1000 * opening, "disk_mib": size / 2**20})
+            build = timed(partial(engine.build, vectors, index_folder))
+        opening = min(timed(partial(engine.open, index_folder)) for _ in range(3))
+        size = sum(file.stat().st_size for file in index_folder.rglob("*") if file.is_file())
+        opened[name] = (engine, index_folder, {"build_s": build, "open_ms": 1000 * opening, "disk_mib": size / 2**20})
     for terms in args.terms:
         queries = drawn(args.batch, terms, seed=7)
         first = {name: engine.search(queries, args.k) for name, (engine, _, _) in opened.items()}
         overlap = {}
-        for name, found in first.items():
-            pairs = list(zip(found, first[engines[0]], strict=True))
+        for name, rankings in first.items():
+            pairs = list(zip(rankings, first[engines[0]], strict=True))
             overlap[name] = float(np.mean([len(np.intersect1d(a[0], b[0])) / len(b[0]) for a, b in pairs]))
             if ENGINES[name].exact:
                 for (_, scores), (_, others) in pairs:
@@ -250,10 +250,13 @@ def measure(passages: int, engines: list[str], folder: Path, args: argparse.Name
             for name, (engine, _, _) in opened.items():
                 seconds[name].append(timed(partial(engine.search, queries, args.k)))
         base = statistics.median(seconds[engines[0]])
-        for name, (_, place, costs) in opened.items():
+        for name, (_, index_folder, costs) in opened.items():
             line = {"passages": passages, "terms": terms, "engine": name, **spread(seconds[name], args.batch), **costs}
             line |= {"overlap": overlap[name], "entries": vectors.entries}
-            line |= {"times": statistics.median(seconds[name]) / base, "peak_mib": memory_mib(name, place, terms, args)}
+            line |= {
+                "times": statistics.median(seconds[name]) / base,
+                "peak_mib": memory_mib(name, index_folder, terms, args),
+            }
             lines.append(line)
             built = "      -" if line["build_s"] is None else f"{line['build_s']:7.2f}"
             print(
@@ -272,7 +275,7 @@ def _of(lines: list[dict[str, Any]], engine: str, passages: int, terms: int) -> 
 
 
 def summary(lines: list[dict[str, Any]], k: int) -> dict[str, Any]:
-    """Ratios to the numba lists, a table, and what ``table.py`` reckons with."""
+    """Ratios to the numba lists, a table, and the figures from which ``table.py`` computes."""
     targets = []
     sizes = sorted({line["passages"] for line in lines})
     lengths = sorted({line["terms"] for line in lines})

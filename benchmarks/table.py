@@ -24,12 +24,12 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         files = sorted(folder.glob("*.json"))
-        self.found: dict[str, dict[str, Any]] = {file.stem: json.loads(file.read_text()) for file in files}
-        if not self.found:
+        self.by_name: dict[str, dict[str, Any]] = {file.stem: json.loads(file.read_text()) for file in files}
+        if not self.by_name:
             sys.exit(f"{folder} holds no results: run make bench DATA=... first")
 
     def __getitem__(self, name: str) -> dict[str, Any] | None:
-        return self.found.get(name)
+        return self.by_name.get(name)
 
 
 def seconds(value: dict[str, float], *, factor: float = 1.0, digits: int = 2) -> str:
@@ -66,23 +66,23 @@ def targets(results: Results) -> list[list[str]]:
     }
     bounds = {"training-minilm": (12, 20), "training-minilm-bf16": (18, 30), "training-bert-base": (8, 15)}
     for file, name in names.items():
-        if found := results[file]:
-            row(f"training step against DiSCo's, {name}", *bounds[file], found["ratios"]["DiSCo's step"])
-    if found := results["training-minilm"]:
+        if result := results[file]:
+            row(f"training step against DiSCo's, {name}", *bounds[file], result["ratios"]["DiSCo's step"])
+    if result := results["training-minilm"]:
         peer = "sentence-transformers Router"
-        row(f"training step against {peer}, MiniLM, fp32", 12, 18, found["ratios"][peer])
-        memory = found["added_bytes"]
+        row(f"training step against {peer}, MiniLM, fp32", 12, 18, result["ratios"][peer])
+        memory = result["added_bytes"]
         row("added peak memory of a step against DiSCo's, less", 20, 40, memory["DiSCo's step"] / memory["Retort"])
-    if found := results["training-growth"]:
-        cost = found["seconds"]["n 256"]["median"] / found["seconds"]["n 1"]["median"]
+    if result := results["training-growth"]:
+        cost = result["seconds"]["n 256"]["median"] / result["seconds"]["n 1"]["median"]
         row("cost of 256 samples over cost of 1", 1.1, 1.0, cost, lower=True)
-    if found := results["encoding"]:
-        rates = found["passages_per_second"]
+    if result := results["encoding"]:
+        rates = result["passages_per_second"]
         row("encoding against sentence-transformers, fp32", 1.8, 2.5, rates["Retort"] / rates["sentence-transformers"])
         if half := rates.get("Retort, bf16"):
             row("encoding against sentence-transformers, bf16", 3, 5, half / rates["sentence-transformers"])
-    if found := results["search"]:
-        for ratio in found["targets"]:
+    if result := results["search"]:
+        for ratio in result["targets"]:
             row(ratio["what"], ratio["least"], ratio["aim"], ratio["got"], lower=ratio["lower"], unit=ratio["unit"])
     return rows
 
@@ -92,25 +92,26 @@ def training(results: Results) -> list[str]:
     lines: list[str] = []
     rows = []
     for name in ("training-minilm", "training-minilm-bf16", "training-bert-base"):
-        if found := results[name]:
-            for who, value in found["seconds"].items():
-                memory = found.get("added_bytes", {}).get(who)
+        if result := results[name]:
+            for who, value in result["seconds"].items():
+                memory = result.get("added_bytes", {}).get(who)
                 rows.append(
                     [
-                        f"{found['model']}, {found['precision']}",
+                        f"{result['model']}, {result['precision']}",
                         who,
                         seconds(value),
                         f"{memory / 2**20:,.0f}" if memory else "",
-                        f"{found['ratios'][who]:.1f}" if who in found["ratios"] else "1",
+                        f"{result['ratios'][who]:.1f}" if who in result["ratios"] else "1",
                     ]
                 )
     if rows:
         lines += ["### A training step", ""]
         lines += table(["model", "", "seconds a step", "MiB added at the peak", "times Retort's time"], rows)
-    if found := results["training-growth"]:
+    if result := results["training-growth"]:
         lines += ["### How a training step grows", ""]
         rows = [
-            [name, f"{found['tokens'][name]:.0f}", seconds(value, digits=3)] for name, value in found["seconds"].items()
+            [name, f"{result['tokens'][name]:.0f}", seconds(value, digits=3)]
+            for name, value in result["seconds"].items()
         ]
         lines += table(["MiniLM, otherwise n 16, 256 tokens, batch 5", "mean tokens a turn", "seconds a step"], rows)
     return lines
@@ -118,26 +119,26 @@ def training(results: Results) -> list[str]:
 
 def encoding(results: Results) -> list[str]:
     """Passages a second."""
-    found = results["encoding"]
-    if found is None:
+    result = results["encoding"]
+    if result is None:
         return []
-    rates = found["passages_per_second"]
-    rows = [[name, seconds(value), f"{rates[name]:.1f}"] for name, value in found["seconds"].items()]
+    rates = result["passages_per_second"]
+    rows = [[name, seconds(value), f"{rates[name]:.1f}"] for name, value in result["seconds"].items()]
     note = (
-        f"{found['passages']} passages of {found['tokens']:.0f} tokens on average; largest difference of a weight "
-        f"{found['largest_difference']:.0e}; smallest cosine to fp32: bf16 scan {found['cosine_bf16_scan']:.7f}, "
-        f"bf16 {found['cosine_bf16']:.5f}."
+        f"{result['passages']} passages of {result['tokens']:.0f} tokens on average; largest difference of a weight "
+        f"{result['largest_difference']:.0e}; smallest cosine to fp32: bf16 scan {result['cosine_bf16_scan']:.7f}, "
+        f"bf16 {result['cosine_bf16']:.5f}."
     )
     return ["### Encoding passages", "", note, "", *table(["", "seconds", "passages a second"], rows)]
 
 
 def searching(results: Results) -> list[str]:
     """The search benchmark's own tables."""
-    found = results["search"]
-    if found is None:
+    result = results["search"]
+    if result is None:
         return []
     lines = ["### Exact search", ""]
-    for part in found["tables"]:
+    for part in result["tables"]:
         lines += [part["title"], "", *table(part["header"], part["rows"])]
     return lines
 
@@ -145,7 +146,7 @@ def searching(results: Results) -> list[str]:
 def growing(results: Results) -> list[str]:
     """Preparing and sweeping."""
     lines: list[str] = []
-    if found := results["importing"]:
+    if result := results["importing"]:
         rows = [
             [
                 f"{int(n):,}",
@@ -154,21 +155,21 @@ def growing(results: Results) -> list[str]:
                 f"{int(n) / v['seconds']:,.0f}",
                 f"{v['peak_mib']:.0f}",
             ]
-            for n, v in found["importing"].items()
+            for n, v in result["importing"].items()
         ]
         lines += ["### Importing a collection in TopiOCQA's form", ""]
         lines += table(["passages", "TSV, GB", "seconds", "passages a second", "peak memory, MiB"], rows)
-    if found := results["preparing"]:
-        rows = [[f"{int(n):,}", f"{v['import']:.1f}", f"{v['prepare']:.1f}"] for n, v in found["seconds"].items()]
+    if result := results["preparing"]:
+        rows = [[f"{int(n):,}", f"{v['import']:.1f}", f"{v['prepare']:.1f}"] for n, v in result["seconds"].items()]
         lines += ["### Preparing (lexical, one teacher, 543 turns)", ""]
         lines += table(["passages", "import, s", "prepare, s"], rows)
-    if found := results["sweeping"]:
+    if result := results["sweeping"]:
         rows = []
-        for concurrent, wall in found["wall"].items():
-            parts = found["seconds"][concurrent]
+        for concurrent, wall in result["wall"].items():
+            parts = result["seconds"][concurrent]
             means = [f"{sum(parts[part]) / len(parts[part]):.1f}" for part in ("training", "evaluation", "overhead")]
             rows.append([concurrent, f"{wall:.0f}", *means])
-        lines += [f"### A sweep of {found['trials']} random trials on the synthetic corpus", ""]
+        lines += [f"### A sweep of {result['trials']} random trials on the synthetic corpus", ""]
         header = ["trials at a time", "wall time, s", "training, s a trial", "evaluation, s", "overhead, s"]
         lines += table(header, rows)
     return lines
@@ -176,11 +177,11 @@ def growing(results: Results) -> list[str]:
 
 def arithmetic(results: Results) -> list[str]:
     """TopiOCQA's whole collection, from the measured slopes."""
-    found, index = results["encoding"], results["search"]
-    if found is None or index is None:
+    result, index = results["encoding"], results["search"]
+    if result is None or index is None:
         return []
-    hours = TOPIOCQA_PASSAGES / found["passages_per_second"]["Retort"] / 3600
-    active = found["mean_active_entries"]
+    hours = TOPIOCQA_PASSAGES / result["passages_per_second"]["Retort"] / 3600
+    active = result["mean_active_entries"]
     entries = TOPIOCQA_PASSAGES * active
     per_query = index["ms_per_million_passages"] * TOPIOCQA_PASSAGES / 1e9  # seconds
     training_turns, dev_turns = 45_450, 2_514
@@ -220,8 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     results = Results(args.results)
     # The machine when it was least busy: what else ran takes from the products that are measured beside every benchmark.
-    machine = max((f["machine"] for f in results.found.values()), key=lambda m: float(m["matmul_gflops"]["float32"]))
-    date = max(found["date"] for found in results.found.values())
+    machine = max((f["machine"] for f in results.by_name.values()), key=lambda m: float(m["matmul_gflops"]["float32"]))
+    date = max(result["date"] for result in results.by_name.values())
     peak = machine["matmul_gflops"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [

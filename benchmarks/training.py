@@ -27,11 +27,11 @@ def model_directory(name: str) -> Path:
     from conversations import KEPT, bert_base_directory, experiment
 
     from retort.sparse.encoders.encoder import initial_student, save_student
-    from retort.sparse.encoders.models import model_directory as found
+    from retort.sparse.encoders.models import model_directory as directory_of
     from retort.sparse.tokens import Tokenizer
 
     config = experiment("minilm").encoder
-    minilm = found(config)
+    minilm = directory_of(config)
     assert minilm is not None
     if name == "bert-base":
         return bert_base_directory(minilm)
@@ -164,17 +164,17 @@ def side_by_side(data: Path, name: str, rounds: int, *, bf16: bool) -> dict[str,
     everything = name == "minilm" and not bf16  # a step of the Router takes minutes on BERT-base, and is not asked for
     if everything:
         work["sentence-transformers Router"] = router_step(directory, texts, max_tokens=MAX_TOKENS)
-    found = interleaved(work, rounds=rounds, warm=1 if everything else 0)
+    seconds = interleaved(work, rounds=rounds, warm=1 if everything else 0)
     steps = len(own.batches)
-    mine = found["Retort"]
-    found["Retort"] = Measured(mine.median / steps, mine.low / steps, mine.high / steps, mine.n)
+    mine = seconds["Retort"]
+    seconds["Retort"] = Measured(mine.median / steps, mine.low / steps, mine.high / steps, mine.n)
     result: dict[str, Any] = {
         "model": name,
         "precision": "bf16" if bf16 else "fp32",
-        "seconds": found,
+        "seconds": seconds,
         "tokens": tokens,
     }
-    result["ratios"] = {k: v.median / found["Retort"].median for k, v in found.items() if k != "Retort"}
+    result["ratios"] = {k: v.median / seconds["Retort"].median for k, v in seconds.items() if k != "Retort"}
     if everything:
         makes = {"Retort": _own, "DiSCo's step": _disco, "sentence-transformers Router": _router}
         result["added_bytes"] = {k: added_peak_bytes(m, data, directory, size, overrides) for k, m in makes.items()}
@@ -189,10 +189,10 @@ def growth(data: Path, rounds: int) -> dict[str, Any]:
     changes |= {f"batch {turns}": {"training__batch_turns": turns} for turns in (5, 10, 20)}
     owns = {name: OwnSteps(data, directory, size, overrides) for name, overrides in changes.items()}
     pin_one_thread()
-    found = interleaved({name: own.epoch for name, own in owns.items()}, rounds=rounds)
+    seconds = interleaved({name: own.epoch for name, own in owns.items()}, rounds=rounds)
     per_step = {
         name: Measured(m.median / len(own.batches), m.low / len(own.batches), m.high / len(own.batches), m.n)
-        for (name, m), own in zip(found.items(), owns.values(), strict=True)
+        for (name, m), own in zip(seconds.items(), owns.values(), strict=True)
     }
     return {"seconds": per_step, "tokens": {name: float(own.turns.lengths.mean()) for name, own in owns.items()}}
 
