@@ -1,7 +1,6 @@
 """Tables as a terminal of 100 columns shows them; a sweep of plain values on disk; pages in a real browser."""
 
 import html
-import io
 import json
 import re
 import shutil
@@ -11,8 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
 
+from retort.report.render.table import Table
+from retort.report.render.terminal import terminal_text
 from retort.storage import Workspace
 from retort.sweeps.front import mark_front
 from retort.sweeps.trial import TrialPoint
@@ -27,11 +27,11 @@ VARIANTS = {
 
 
 @pytest.fixture
-def terminal() -> Callable[[RenderableType], str]:
-    def shown(table: RenderableType) -> str:
-        console = Console(file=io.StringIO(), width=100, highlight=False)
-        console.print(table)
-        return console.file.getvalue()
+def terminal() -> Callable[..., str]:
+    """Tables as a terminal of 100 columns shows them."""
+
+    def shown(*tables: Table) -> str:
+        return "\n\n".join(terminal_text(table, 100).plain for table in tables) + "\n"
 
     return shown
 
@@ -157,7 +157,7 @@ def plain_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for turn in range(1, 8)
         }
         evaluation = place.folder(f"{parent}/plain-dev-exact-{number:02d}")
-        with evaluation.writing("evaluation", 2, config={"split": "dev"}, inputs={}) as writer:
+        with evaluation.writing("evaluation", 2, config={"split": "dev", "engine": "exact"}, inputs={}) as writer:
             content = json.dumps({**own, "by_turn": by_turn}).encode()
             writer.add(evaluation.write_bytes("measures.json", content))
             writer.counts |= own

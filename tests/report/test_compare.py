@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy import stats
 
 from retort.errors import InputError
 from retort.measures.significance import randomization_test
 from retort.report.comparison.compare import ComparisonRow, compare
 from retort.report.comparison.tables import compare_table
+from retort.report.render.terminal import terminal_text
 
 CONVERSATIONS = {"a_1": "a", "a_2": "a", "b_1": "b", "b_2": "b"}
 
@@ -94,10 +94,8 @@ def test_a_run_without_costs_is_compared_on_the_rest():
     assert rows["theirs", "RR"].difference == 0.5
     # The student alone is compared on FLOPS: its p is not multiplied by two.
     assert rows["student", "FLOPS"].randomization_p == rows["student", "FLOPS"].randomization_p_bonferroni == 2 / 16
-    table = Console(width=100)
-    with table.capture() as capture:
-        table.print(compare_table(list(rows.values())))
-    (line,) = [line for line in capture.get().split("FLOPS")[1].splitlines() if "theirs" in line]
+    table = terminal_text(compare_table(list(rows.values())), 100).plain
+    (line,) = [line for line in table.split("FLOPS")[1].splitlines() if "theirs" in line]
     assert line.split() == ["theirs", *"--------"]
 
 
@@ -174,18 +172,20 @@ def test_an_unknown_baseline_names_the_runs():
         compare(runs(base=[0] * 4, student=[1] * 4), CONVERSATIONS, "nobody", ["R@100"])
 
 
-def test_the_table_reads_at_100_columns():
+@pytest.mark.parametrize(("several", "width"), [(False, 80), (True, 80), (True, 100), (True, 140), (True, None)])
+def test_the_table_has_all_figures_and_whole_names(several, width):
+    long = "informative-minilm-w0.1-n32-expectedflops0.003-pruned4-s0-1a2b3c4d5e"
     per_turn = {
         "baseline:rewrite:informative": {q: {"R@100": 0.0, "FLOPS": 2.0} for q in CONVERSATIONS},
-        "lexical-minilm-expected_flops-0.3-1f3a9c2d": {q: {"R@100": 1.0, "FLOPS": 0.2} for q in CONVERSATIONS},
-    }
+        long: {q: {"R@100": 1.0, "FLOPS": 0.2} for q in CONVERSATIONS},
+    } | ({"bm25.trec": {q: {"R@100": 0.5} for q in CONVERSATIONS}} if several else {})
     rows = compare(per_turn, CONVERSATIONS, "baseline:rewrite:informative", ["R@100", "FLOPS"])
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(compare_table(rows))
-    text = capture.get()
+    lines = terminal_text(compare_table(rows), width).plain.splitlines()
+    text = "\n".join(lines)
 
-    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
+    assert (width is None or max(map(len, lines)) <= width) and all(line == line.rstrip() for line in lines)
+    assert text.count(long) == 2 and "baseline:rewrite:informative" in text
     assert "+1.000" in text and "-1.800" in text and "[+1.000, +1.000]" in text and "4/0/0" in text
-    assert "<0.001" in text and "0.125" in text
-    assert "n = 4 turns" in text and "baseline:rewrite:informative" in text
+    assert "<0.001" in text and ("0.250" in text if several else "0.125" in text) and "n = 4 turns" in text
+    left = [line for line in lines if line.startswith("not shown")]
+    assert left == []

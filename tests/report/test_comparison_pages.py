@@ -111,7 +111,7 @@ def test_latex_bolds_the_best_and_explains_its_marks():
     heading = next(place for place, line in enumerate(lines) if r"x\textbar{}y\_z: 15 turns of 5 conversations" in line)
     assert lines[heading].strip().startswith(r"\multicolumn{4}{l}{\emph{") and "(baseline) &" in lines[heading + 1]
     assert re.search(
-        r"good\\_one & 0\.7\d\d & \$\+0\.4\d\d\$ & \[\$\+0\.\d+\$, \$\+0\.\d+\$\] \\\\$", lines[heading + 2]
+        r"good\\_one & 0\.7\d\d & \$\+0\.4\d\d\$ & \{\[\}\$\+0\.\d+\$, \$\+0\.\d+\$\] \\\\$", lines[heading + 2]
     )
 
 
@@ -124,27 +124,34 @@ def test_markdown_has_tables_of_equal_rows_and_nothing_that_is_markup():
     text = comparison_text(comparison(changed=True), "markdown")
 
     tables = [part for part in text.split("\n\n") if part.startswith("|")]
-    assert len(tables) == 4
+    assert len(tables) == 3 + 4  # all runs, all differences, one of groups; and four of the turn
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1
     assert "**0.7" in text and "‡" in text and r"good\_one" in text
     assert r"What is \*it\*?" in text and r"\<this\>" in text and "word…" in text
     assert "| Dogs: A dog \\| barks. | - | 7 |" in text
-    assert "1. (relevance 0) A cat." in text and "2. (not judged) Birds: A bird sings." in text
-    assert "- same: has | a note" in text
+    assert "| 1 | 0 | A cat. |" in text and "| 2 | - | Birds: A bird sings. |" in text
+    assert r"- same: has \| a note" in text
 
 
-def test_the_terminals_text_reads_at_100_columns_and_calls_long_names_by_their_fingerprint():
-    text = comparison_text(comparison(changed=True), "terminal")
+@pytest.mark.parametrize("width", [80, 140, None])
+def test_the_terminals_text_is_as_wide_as_columns_says(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width or ""))
+    lines = comparison_text(comparison(changed=True), "terminal").splitlines()
+    text = "\n".join(lines)
 
-    assert max(map(len, text.splitlines())) <= 100
-    assert f"1f3a9c2d is runs/{LONG}" in text and "same: has | a note" in text
-    assert "good_one is better than 1f3a9c2d, 1 of 3" in text and "R@100 0.250 -> 1.000" in text
-    relevant = next(line for line in text.splitlines() if "A dog | barks." in line and line.rstrip().endswith("7"))
+    assert all(line == line.rstrip() for line in lines) and (width is None or max(map(len, lines)) <= width)
+    assert LONG in text and "same: has | a note" in text and "not shown" not in text
+    assert f"good_one is better than {LONG}, 1 of 3" in " ".join(text.split())
+    assert re.search(r"^R@100 +0.250 -> 1.000$", text, re.MULTILINE)
+    relevant = next(line for line in lines if "A dog | barks." in line and line.endswith("7"))
     assert relevant.split()[-2:] == ["-", "7"]
-    assert re.search(r"1 +0 +A cat\.", text) and re.search(r"2 +- +Birds: A bird sings\.", text)
-    assert "And this dog?  (human)" in text and "R@100 by kind: good_one less 1f3a9c2d" in text
+    assert re.search(r" 1 +0 +A cat\.", text) and re.search(r" 2 +- +Birds: A bird sings\.", text)
+    assert re.search(r"^rewrite: human +And this dog\?$", text, re.MULTILINE)
+    title = lines.index(f"R@100 by kind: less {LONG}")
+    assert lines[title + 3] == "good_one" and lines[title + 7] == "same"
+    assert lines[title + 4].split()[:3] == ["x|y_z", "15", "5"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")

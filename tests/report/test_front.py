@@ -1,13 +1,14 @@
-"""The front as table and JSON: what a reader must find in it, at 100 columns."""
+"""The front as tables and JSON: what a reader must find in it, at 80, 100 and 140 columns."""
 
 import json
 import math
+import re
 
 import pytest
-from rich.console import Console
 
 from retort.measures.registry import figure
-from retort.report.sweep.front import front_table
+from retort.report.render.terminal import terminal_text
+from retort.report.sweep.front import front_tables
 from retort.sweeps.front import front_json, front_rows
 from retort.sweeps.trial import TrialPoint, knob_text, short_knobs
 
@@ -48,11 +49,11 @@ def points():
     ]
 
 
-def shown(renderable, width=100):
-    console = Console(width=width, color_system=None)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
+LONG = "informative-minilm-w0.1-n32-expectedflops0.003-pruned4-s0-1a2b3c4d5e"
+
+
+def shown(tables, width=100):
+    return "\n\n".join(terminal_text(table, width).plain for table in tables)
 
 
 def test_the_front_is_sorted_by_cost_and_holds_nothing_else(points):
@@ -61,7 +62,7 @@ def test_the_front_is_sorted_by_cost_and_holds_nothing_else(points):
 
 def test_the_table_has_knobs_figures_runs_and_failures(points):
     text = shown(
-        front_table(points, hypervolume=1.2345, reference={"R@100": 0.0, "FLOPS": 50}, unregularised={"003", "004"})
+        front_tables(points, hypervolume=1.2345, reference={"R@100": 0.0, "FLOPS": 50}, unregularised={"003", "004"})
     )
     lines = text.splitlines()
 
@@ -69,7 +70,7 @@ def test_the_table_has_knobs_figures_runs_and_failures(points):
     assert "Pareto front: 3 of 4 finished trials (R@100 up, FLOPS down)" in text
     validation = [line.split() for line in lines if " validation " in line and "on" not in line.split()]
     assert [row[0] for row in validation] == ["1", "2", "3"]
-    assert validation[1] == ["2", "expected_flops", "0.1", "validation", "0.789", "0.341", "0.344", "0.360", "13.0"]
+    assert validation[1] == ["2", "expected_flops", "0.1", "validation", "0.789", "0.341", "0.360", "0.344", "13.0"]
     evaluation = [line.split() for line in lines if line.split()[:1] == ["evaluation"]]
     assert evaluation == [
         ["evaluation", *["-"] * 5],
@@ -80,14 +81,19 @@ def test_the_table_has_knobs_figures_runs_and_failures(points):
     assert "on the whole front: objective.contrastive_weight 0.1, training.learning_rate 0.0001" in text
     assert "best unregularised on validation: R@100 0.795 at FLOPS 2.80 (trial 004)" in text
     assert "hypervolume on validation 1.234 (reference: R@100 0, FLOPS 50)" in text
-    assert "1 failed" in text and "RunError: the loss became NaN at step 12" in text
-    assert "learning_rate 0.5" in text
+    assert "1 failed" in text and "RunError: the loss became NaN at step" in text
+    (failed,) = [
+        line
+        for line in shown(front_tables(points, hypervolume=1.2345, reference={}), 140).splitlines()
+        if "NaN" in line
+    ]
+    assert "learning_rate 0.5  RunError: the loss became NaN at step 12" in failed
     assert "trainer.py" not in text
     assert "003" not in text
 
 
 def test_without_evaluation_there_is_one_line_for_a_point(points):
-    text = shown(front_table([points[0], points[2]], hypervolume=None, reference={}))
+    text = shown(front_tables([points[0], points[2]], hypervolume=None, reference={}))
 
     assert sum(" validation " in line for line in text.splitlines() if "best" not in line) == 2
     assert "hypervolume" not in text
@@ -105,10 +111,28 @@ def test_many_knobs_still_fit(points):
         )
         for number in range(3)
     ]
-    text = shown(front_table(many, hypervolume=None, reference={}))
+    text = shown(front_tables(many, hypervolume=None, reference={}))
 
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
     assert "0.700" in text and "3.00" in text and "…" not in text
+    # Seven settings fit, in headers of several lines; the last two and further measures are named.
+    left = re.search(r"not shown at 100 columns: (.*) \(all fit into (\d+)\)", " ".join(text.split()))
+    assert left[1].split(", ")[0] == "some_long_setting_7" and {"RR", "L0"} <= set(left[1].split(", "))
+    assert "not shown" not in shown(front_tables(many, hypervolume=None, reference={}), int(left[2]))
+
+
+@pytest.mark.parametrize("width", [80, 140, None])
+def test_long_names_of_runs_and_all_figures_are_whole(points, width):
+    long = [*points[1:], point("006", 0.9, 9.0, on_front=True, run=LONG)]
+    lines = shown(front_tables(long, hypervolume=1.0, reference={}), width).splitlines()
+
+    assert any(LONG in line.split() for line in lines) and all(line == line.rstrip() for line in lines)
+    assert width is None or max(map(len, lines)) <= width
+    assert [line.split()[-5:] for line in lines if " validation " in line and "0.900" in line] == [
+        ["0.900", "9.00", "0.360", "0.344", "13.0"]
+    ]
+    left = [line for line in lines if line.startswith("not shown")]
+    assert left == (["not shown at 80 columns: training s, evaluation s (all fit into 100)"] if width == 80 else [])
 
 
 def test_names_and_errors_are_not_markup(points):
@@ -116,13 +140,13 @@ def test_names_and_errors_are_not_markup(points):
         point("[red]1[/]", 0.7, 1.0, on_front=True, run="run[bold]"),
         TrialPoint(None, "2", {}, {}, status="failed", error="[/x]"),
     ]
-    text = shown(front_table(odd, hypervolume=None, reference={}))
+    text = shown(front_tables(odd, hypervolume=None, reference={}))
 
     assert "[red]1[/]" in text and "run[bold]" in text and "[/x]" in text
 
 
 def test_a_sweep_without_a_finished_trial_says_so(points):
-    text = shown(front_table(points[-1:], hypervolume=None, reference={}))
+    text = shown(front_tables(points[-1:], hypervolume=None, reference={}))
 
     assert "no trial finished" in text and "1 failed" in text
 

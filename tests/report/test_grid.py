@@ -51,7 +51,7 @@ def test_differences_are_paired_by_turn_after_averaging_over_shared_seeds():
     # By conversation: a has 1.5 over two turns, b .5; resamples a a, a b, b b.
     assert better.interval == (0.25, 0.75)
     # Of the 8 signs of three differences that are not 0, +++ and --- are as far from 0.
-    assert better.randomization[0] == pytest.approx(2 / 8)
+    assert better.paired.randomization.p == pytest.approx(2 / 8)
     # Only seed 1 is the baseline's too; a row without a shared seed is not compared at all.
     assert (worse.row, worse.seeds, worse.difference) == ("0.2", 1, -0.125)
 
@@ -67,11 +67,11 @@ def test_p_is_corrected_over_the_rows_of_a_measure():
 
     for test, attribute in ((paired_t_test, "t_test"), (randomization_test, "randomization")):
         plain = [test(values[w], values[0.0]) for w in (0.1, 0.2, 0.3)]
-        told = np.array([getattr(one, attribute) for one in found])
-        np.testing.assert_allclose(told[:, 0], plain)
-        np.testing.assert_allclose(told[:, 1], holm(plain))
-        np.testing.assert_allclose(told[:, 2], bonferroni(plain))
-    assert all(one.p == max(one.t_test[0], one.randomization[0]) for one in found)
+        tests = [getattr(one.paired, attribute) for one in found]
+        np.testing.assert_allclose([one.p for one in tests], plain)
+        np.testing.assert_allclose([one.holm for one in tests], holm(plain))
+        np.testing.assert_allclose([one.bonferroni for one in tests], bonferroni(plain))
+    assert all(one.p == max(one.paired.t_test.p, one.paired.randomization.p) for one in found)
 
 
 def test_the_deepest_turns_are_one_group_where_they_are_few():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.report.render.latex import latex_bold, latex_table, latex_text
+from retort.report.render.latex import latex_table, latex_text
+from retort.report.render.table import Cell, Column, Heading, Table, row
 
 SPECIAL = r"""\{}$&%#_~^<>|"[]*--- 50% a_b #1"""
 
@@ -28,8 +29,13 @@ def test_no_command_is_left(text):
 
 
 def table():
-    rows = [[latex_text(SPECIAL), "0.5", latex_bold("1.0")], [latex_text("[1] *"), "-", r"$-0.1$ [$-0.2$, $+0.1$]"]]
-    return latex_table(["run", "R@100", "L0"], rows, caption=latex_text(SPECIAL), label="tab:a_b R@100")
+    columns = (Column("run", "name"), Column("R@100"), Column("L0"))
+    rows = [
+        row(SPECIAL, "0.5", Cell("1.0", style="bold", mark="‡")),
+        Heading("a_b: 3"),
+        row("[1] *-0.5", "-", "-0.1 [-0.2, +0.1]"),
+    ]
+    return latex_table(Table("", columns, rows), caption=latex_text(SPECIAL), label="tab:a_b R@100")
 
 
 def test_a_table_has_a_column_for_each_cell():
@@ -37,8 +43,12 @@ def test_a_table_has_a_column_for_each_cell():
     assert r"  \begin{tabular}{lrr}" in lines and r"  \label{tab:a-b-R-100}" in lines
     assert [line.strip() for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
     for line in lines:
-        if line.endswith(r"\\"):
+        if line.endswith(r"\\") and "multicolumn" not in line:
             assert len(re.findall(r"(?<!\\)&", line)) == 2
+    assert r"    \multicolumn{3}{l}{\emph{a\_b: 3}} \\" in lines
+    assert lines[8].endswith(r"& 0.5 & \textbf{1.0}$^{\ddagger}$ \\")
+    # Signs of figures are mathematics; those of names are not.
+    assert lines[10] == r"    {[}1] {*}-0.5 & - & $-0.1$ {[}$-0.2$, $+0.1$] \\"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")

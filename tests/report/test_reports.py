@@ -76,7 +76,7 @@ def test_the_papers_questions_beside_its_figures(swept, retort, tmp_path):
 
     out = tmp_path / "out"
     shown = retort("report", "paper", "-w", swept, "--sweep", "paper_samples", "--out", out)
-    assert shown.code == 0 and str(out) in shown.out and max(map(len, shown.out.splitlines()[:-1])) <= 100
+    assert shown.code == 0 and str(out) in shown.out and not any(line.endswith(" ") for line in shown.out.splitlines())
     assert "samples in the" in shown.out and "disco" not in shown.out
     assert (out / "paper.md").exists()
 
@@ -151,10 +151,10 @@ def test_a_run_is_made_again_by_its_command(swept, retort, tmp_path):
         (["paper_samples", "paper_regularization"], "a report is on one sweep, got paper_regularization"),
         (["paper", "--sweep", "nothing"], "no sweep 'nothing': paper_regularization-"),
         (["paper", "--split", "nothing"], "nothing"),
-        (["fronts", "paper_samples"], "fronts are compared of two different recipes or more, got paper_samples"),
+        (["fronts", "paper_samples"], "fronts are compared of two different families or more, got paper_samples"),
         (["fronts", "paper_samples", "nothing"], "no sweep 'nothing'"),
         (["fronts", "paper_samples", "paper_s"], "belongs to paper_samples and to paper_s: name longer beginnings"),
-        (["fronts", "paper_samples", "paper_r", "--baseline", "b"], "--baseline b is none of the recipes"),
+        (["fronts", "paper_samples", "paper_r", "--baseline", "b"], "--baseline b is none of the families"),
     ],
 )
 def test_what_cannot_be_reported_is_told_at_once(swept, retort, words, message):

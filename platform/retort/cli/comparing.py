@@ -62,22 +62,22 @@ def compare(
     if show and chosen in ("latex", "csv"):
         raise InputError(f"--show is for reading (terminal, markdown, json), not for {chosen}")
 
+    from retort.measures.registry import SHOWN
     from retort.naming import name_all
     from retort.report.comparison.runs import compare_runs
-    from retort.report.comparison.systems import MEASURES
 
     place = open_workspace(workspace)
     named, reference = name_all(place, runs, baseline)
     comparison = compare_runs(
-        place, named, split=split, baseline=reference, by=by or (), measures=measure or MEASURES[:1], show=show
+        place, named, split=split, baseline=reference, by=by or (), measures=measure or SHOWN[:1], show=show
     )
     if out is None and chosen == "json":
         print_json(comparison.to_json())
     elif out is None and chosen == "terminal":
-        from retort.report.comparison.tables import comparison_view
+        from retort.report.comparison.tables import comparison_tables
         from retort.report.render.terminal import table_console
 
-        table_console().print(comparison_view(comparison))
+        table_console().print(*comparison_tables(comparison))
     else:
         from retort.report.comparison.pages import comparison_text
 

@@ -94,19 +94,15 @@ def show_settings(
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+    from retort.report.render.table import Column, Table, row
     from retort.report.render.terminal import table_console
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("key", overflow="fold", style="bold")
-    table.add_column("default", overflow="fold")
-    table.add_column("takes, and what it does", overflow="fold", ratio=1)
+    rows = []
     for one in found:
         takes = one.kind.replace("`", "")
-        table.add_row(one.key, one.default, f"{takes}: {one.meaning}" if one.meaning else takes)
-    table_console().print(table, markup=False)
+        rows.append(row(one.key, one.default, f"{takes}: {one.meaning}" if one.meaning else takes))
+    columns = (Column("key", "name"), Column("default", "text"), Column("takes, and what it does", "text"))
+    table_console().print(Table("", columns, rows))
 
 
 @show.command("spaces")

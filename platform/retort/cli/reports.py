@@ -32,14 +32,14 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     if as_json:
         print_json(done.to_json())
         return
-    from retort.report.sweep.front import front_table
+    from retort.report.sweep.front import front_tables
     from retort.report.sweep.page import PAGE
     from retort.report.views.measures import baselines_table
     from retort.tracking import default_tracking_uri, without_credentials
 
     console = table_console()
     console.print(
-        front_table(
+        *front_tables(
             done.points,
             done.objectives,
             hypervolume=done.hypervolume,
@@ -180,7 +180,7 @@ def report(
 
 
 def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool) -> None:
-    from retort.report.paper.pages import write_pages
+    from retort.report.render.pages import write_pages
     from retort.report.sweep.page import PAGE, report_pages
     from retort.report.sweep.report import sweep_report
 
@@ -195,9 +195,10 @@ def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool
 
 
 def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as_json: bool) -> None:
-    from retort.report.paper.pages import paper_pages, write_pages
-    from retort.report.paper.report import claims_table, differences_table, rows_table
+    from retort.report.paper.pages import paper_pages
     from retort.report.paper.runs import paper_report
+    from retort.report.paper.tables import claims_table, differences_table, rows_table
+    from retort.report.render.pages import write_pages
     from retort.report.render.terminal import table_console
 
     with terminal_progress() as progress:
@@ -225,9 +226,9 @@ def _report_fronts(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from retort.report.families.pages import recipe_notes, recipe_pages, recipes_table
+    from retort.report.families.pages import families_table, family_pages
     from retort.report.families.runs import fronts_report
-    from retort.report.paper.pages import write_pages
+    from retort.report.render.pages import write_pages
     from retort.report.render.terminal import table_console
 
     with terminal_progress() as progress:
@@ -235,13 +236,11 @@ def _report_fronts(
             place, names, split=split, baseline=baseline, loss_from=loss_from, sure=sure, progress=progress
         )
     name = f"reports/fronts-{split}" + ("" if loss_from == "unregularised" else "-best") + ("-sure" if sure else "")
-    where = write_pages(recipe_pages(done), place, name, out)
+    where = write_pages(family_pages(done), place, name, out)
     if as_json:
         print_json({"directory": where, **done.to_json()})
         return
-    table_console().print(recipes_table(done))
-    for note in recipe_notes(done):
-        say(note)
+    table_console().print(families_table(done))
     say(f"all of it, with the fronts as a figure: {where}")
 
 

@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 import torch
 
 from retort.deploy.java import detach_thread
@@ -33,6 +32,7 @@ from retort.evaluation.evaluate import context_input_ids, judged_turns, prepare_
 from retort.evaluation.runs import find_run
 from retort.evaluation.students import Run, open_run
 from retort.formats.trec import run_scores
+from retort.measures.paired import rank_correlation
 from retort.measures.sparsity import activation_share, flops, l0_per_row
 from retort.progress import Progress, silent
 from retort.records import Turn
@@ -323,14 +323,12 @@ def latest_latency(workspace: Workspace, run: str, *, split: str, engine: str) -
 
 
 def flops_correlations(measured: Sequence[Measured]) -> dict[str, float | None]:
-    """Spearman's rank correlation, over the runs, of FLOPS with the median milliseconds of the search, and of all three steps.
+    """Rank correlation, over the runs, of FLOPS with the median milliseconds of the search, and of all three steps.
 
     None where there are fewer than three runs, or where one of the two is the same for all.
     """
-    cost = [one.figures["FLOPS"] for one in measured]
-    found: dict[str, float | None] = {}
-    for step in ("search", "total"):
-        taken = [one.figures["single"][step]["p50"] for one in measured]
-        told = len(measured) >= 3 and len(set(cost)) > 1 and len(set(taken)) > 1
-        found[step] = float(scipy.stats.spearmanr(cost, taken).statistic) if told else None
-    return found
+    costs = [each.figures["FLOPS"] for each in measured]
+    return {
+        step: rank_correlation(costs, [each.figures["single"][step]["p50"] for each in measured])
+        for step in ("search", "total")
+    }

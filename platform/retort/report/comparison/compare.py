@@ -1,7 +1,7 @@
 """Runs beside a baseline on the same turns: means, differences, and whether they are more than chance.
 
-Both paired tests take turns as independent, which those of one conversation are not; the interval resamples whole
-conversations. p is corrected over the runs that are compared with the baseline, for each measure apart.
+The statistics are those of ``measures.paired``, with p corrected over the runs that are compared with the baseline, for each
+measure apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retort.errors import InputError
-from retort.measures.significance import (
-    bonferroni,
-    bootstrap_by_conversation,
-    holm,
-    paired_t_test,
-    randomization_test,
-)
+from retort.measures.paired import compare_pairs
+from retort.measures.registry import is_cost
 
-__all__ = ["LESS_IS_BETTER", "SIGNIFICANT", "ComparisonRow", "PerTurn", "compare", "gains", "interval", "some"]
+__all__ = ["ComparisonRow", "PerTurn", "compare", "gains", "has_measure"]
 
-LESS_IS_BETTER: Final = frozenset({"FLOPS", "L0"})
-SIGNIFICANT: Final = 0.05
 _NAMED: Final = 10
 
 PerTurn = Mapping[str, Mapping[str, float]]
@@ -34,17 +27,17 @@ class ComparisonRow:
     """One run and one measure; everything below ``mean`` is None for the baseline itself.
 
     Attributes:
-        run: The run.
-        measure: The measure, spelled as in the paper.
-        n: Turns.
+        run: Its label.
+        measure: Its name.
+        n: Number of turns.
         mean: Mean over the turns; None where the run has no such measure, as another system's has no FLOPS.
         difference: Mean less the baseline's; None, like all below, where one of both has no such measure.
-        t_test_p: Of the paired t test, Holm-corrected.
+        t_test_p: p of the paired t test, Holm-corrected.
         t_test_p_bonferroni: The same, Bonferroni-corrected.
-        randomization_p: Of the paired randomization test, Holm-corrected.
+        randomization_p: p of the paired randomization test, Holm-corrected.
         randomization_p_bonferroni: The same, Bonferroni-corrected.
         interval: 95 % interval of the difference, by conversation; None too where there is only one conversation.
-        wins: Turns on which the run is better than the baseline (for FLOPS and L0: lower).
+        wins: Turns on which the run is better than the baseline; of a cost, less is better.
         ties: Turns on which both are equal.
         losses: Turns on which the run is worse.
     """
@@ -79,7 +72,7 @@ def compare(
         conversations: query_id -> conversation_id.
         baseline: The run that the others are compared with.
         measures: Which measures.
-        seed: Of the randomization test and of the bootstrap.
+        seed: Seed of the randomization test and of the bootstrap.
 
     Returns:
         By measure, then the baseline and the other runs in the order given.
@@ -99,32 +92,33 @@ def compare(
         values = {
             run: np.array([turns[query_id][measure] for query_id in query_ids], dtype=np.float64)
             for run, turns in per_turn.items()
-            if some(turns, measure)
+            if has_measure(turns, measure)
         }
         base = values.get(baseline)
         rows.append(ComparisonRow(baseline, measure, len(query_ids), None if base is None else float(base.mean())))
-        compared = {} if base is None else {run: values[run] for run in others if run in values}
-        p = {} if base is None else _corrected(compared, base, seed)
+        compared = [run for run in others if base is not None and run in values]
+        pairs = [(values[run], base) for run in compared if base is not None]
+        paired = dict(zip(compared, compare_pairs(pairs, conversation_ids, seed=seed), strict=True))
         for run in others:
-            if base is None or run not in compared:
-                mean = float(values[run].mean()) if run in values else None
+            mean = float(values[run].mean()) if run in values else None
+            if base is None or run not in paired:
                 rows.append(ComparisonRow(run, measure, len(query_ids), mean))
                 continue
-            differences = values[run] - base
-            better = gains(differences, measure)
+            own = paired[run]
+            better = gains(values[run] - base, measure)
             wins, losses = int((better > 0).sum()), int((better < 0).sum())
             rows.append(
                 ComparisonRow(
                     run=run,
                     measure=measure,
                     n=len(base),
-                    mean=float(values[run].mean()),
-                    difference=float(differences.mean()),
-                    t_test_p=p[run][0],
-                    t_test_p_bonferroni=p[run][1],
-                    randomization_p=p[run][2],
-                    randomization_p_bonferroni=p[run][3],
-                    interval=interval(differences, conversation_ids, seed=seed),
+                    mean=mean,
+                    difference=own.difference,
+                    t_test_p=own.t_test.holm,
+                    t_test_p_bonferroni=own.t_test.bonferroni,
+                    randomization_p=own.randomization.holm,
+                    randomization_p_bonferroni=own.randomization.bonferroni,
+                    interval=own.interval,
                     wins=wins,
                     ties=len(base) - wins - losses,
                     losses=losses,
@@ -133,35 +127,16 @@ def compare(
     return rows
 
 
-def _corrected(
-    compared: Mapping[str, NDArray[np.float64]], base: NDArray[np.float64], seed: int
-) -> dict[str, tuple[float, ...]]:
-    """By run: p of the t test after Holm and Bonferroni, and of the randomization test after both."""
-    t_test = [paired_t_test(own, base) for own in compared.values()]
-    randomization = [randomization_test(own, base, seed=seed) for own in compared.values()]
-    columns = [correction(p).tolist() for p in (t_test, randomization) for correction in (holm, bonferroni)]
-    return dict(zip(compared, zip(*columns, strict=True), strict=True))
-
-
-def some(turns: PerTurn, measure: str) -> bool:
+def has_measure(turns: PerTurn, measure: str) -> bool:
     """Whether a run has a measure for any turn: another system's run has neither FLOPS nor L0."""
     return any(measure in values for values in turns.values())
 
 
 def gains(differences: NDArray[np.float64], measure: str) -> NDArray[np.float64]:
     """By how much each turn is better, (N,): costs with the sign turned, and 0 where only the rounding differs."""
-    better = -differences if measure in LESS_IS_BETTER else differences
+    better = -differences if is_cost(measure) else differences
     # Means over ranks such as .1 + .2 and .3 differ by rounding alone, which is no win.
     return np.where(np.abs(better) > 1e-12, better, 0.0)
-
-
-def interval(
-    differences: NDArray[np.float64], conversation_ids: Sequence[str], *, seed: int = 0
-) -> tuple[float, float] | None:
-    """95 % interval of the mean difference, by conversation; None where there is only one."""
-    if len(set(conversation_ids)) < 2:
-        return None
-    return bootstrap_by_conversation(differences, conversation_ids, seed=seed)
 
 
 def _check(
@@ -175,7 +150,7 @@ def _check(
         if missing := [query_id for query_id in query_ids if query_id not in turns]:
             problems.append(f"{run} lacks {_named(missing)}, which other runs have: evaluate all on the same split")
         for measure in measures:
-            if measure in LESS_IS_BETTER and not some(turns, measure):
+            if is_cost(measure) and not has_measure(turns, measure):
                 continue
             if missing := [query_id for query_id in turns if measure not in turns[query_id]]:
                 known = sorted(set.intersection(*(set(values) for values in turns.values())))

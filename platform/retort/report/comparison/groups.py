@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from retort.errors import InputError
+from retort.measures.paired import interval_by_conversation
 from retort.records import Turn
-from retort.report.comparison.compare import PerTurn, interval, some
+from retort.report.comparison.compare import PerTurn, has_measure
 from retort.report.paper.grid import turn_groups
 
 __all__ = ["GroupRow", "compare_groups", "turns_by"]
@@ -28,15 +29,15 @@ class GroupRow:
     """One run on one group of turns, less the baseline on the same turns.
 
     Attributes:
-        by: The column.
+        by: The column by whose values turns are grouped.
         group: Its value; of turn numbers the deepest may be one group, as ``9+``.
-        run: The run.
-        measure: The measure.
-        n: Turns.
-        conversations: Of which they are.
-        baseline_mean: The baseline's mean over them.
-        mean: The run's.
-        difference: The run's less the baseline's.
+        run: The run's label.
+        measure: Its name.
+        n: Number of turns in the group.
+        conversations: How many conversations they come from.
+        baseline_mean: The baseline's mean over the turns.
+        mean: The run's mean over them.
+        difference: The run's mean less the baseline's.
         interval: 95 % interval of the difference, by conversation; None where there is only one.
     """
 
@@ -69,9 +70,9 @@ def compare_groups(
         conversations: query_id -> conversation_id.
         baseline: The run that the others are compared with.
         measure: Which measure.
-        groups: Label -> query_ids.
-        by: What the groups are of.
-        seed: Of the bootstrap.
+        groups: Label of each group -> its query_ids.
+        by: The column by whose values the turns are grouped.
+        seed: Seed of the bootstrap.
 
     Returns:
         By run, then by group, in the orders given.
@@ -79,7 +80,7 @@ def compare_groups(
     Raises:
         InputError: If a run has no such measure.
     """
-    if without := [run for run, turns in per_turn.items() if not some(turns, measure)]:
+    if without := [run for run, turns in per_turn.items() if not has_measure(turns, measure)]:
         raise InputError(f"{', '.join(without)} has no {measure}, so that it cannot be looked at by {by}")
     rows = []
     for run in (run for run in per_turn if run != baseline):
@@ -98,7 +99,7 @@ def compare_groups(
                     baseline_mean=float(base.mean()),
                     mean=float(own.mean()),
                     difference=float((own - base).mean()),
-                    interval=interval(own - base, of, seed=seed),
+                    interval=interval_by_conversation(own - base, of, seed=seed),
                 )
             )
     return rows
@@ -122,8 +123,11 @@ def turns_by(turns: Sequence[Turn], column: str, *, of_split: Sequence[Turn] | N
         InputError: If no turn has the column, or it has too many values to be a grouping.
     """
     if column == TURN_NUMBER:
-        places = turn_groups([turn.turn_number for turn in turns])
-        return {label: [turns[place].query_id for place in found] for label, found in places.items()}
+        groups_of_positions = turn_groups([turn.turn_number for turn in turns])
+        return {
+            label: [turns[position].query_id for position in positions]
+            for label, positions in groups_of_positions.items()
+        }
     values = {turn.query_id: turn.attributes.get(column, "") for turn in turns}
     if not any(values.values()) and column == TOPIC_SWITCH:
         values = _switches(turns, of_split if of_split is not None else turns)
@@ -142,15 +146,15 @@ def turns_by(turns: Sequence[Turn], column: str, *, of_split: Sequence[Turn] | N
 
 
 def _switches(turns: Sequence[Turn], of_split: Sequence[Turn]) -> dict[str, str]:
-    before: dict[str, str] = {}
-    found: dict[str, str] = {}
+    topics: dict[str, str] = {}  # of the turn before, by conversation
+    switches: dict[str, str] = {}
     for turn in sorted(of_split, key=lambda turn: turn.turn_number):
         topic = next((value for key, value in turn.attributes.items() if key.lower() == "topic"), "")
-        earlier = before.get(turn.conversation_id)
+        earlier = topics.get(turn.conversation_id)
         if topic:
-            found[turn.query_id] = FIRST if earlier is None else SAME if earlier == topic else SWITCH
-            before[turn.conversation_id] = topic
-    return {turn.query_id: found.get(turn.query_id, "") for turn in turns}
+            switches[turn.query_id] = FIRST if earlier is None else SAME if earlier == topic else SWITCH
+            topics[turn.conversation_id] = topic
+    return {turn.query_id: switches.get(turn.query_id, "") for turn in turns}
 
 
 def _order(label: str) -> tuple[bool, bool, float, str]:

@@ -1,52 +1,45 @@
 """A comparison as LaTeX, for papers: booktabs is all that it needs."""
 
-from collections.abc import Sequence
 from itertools import groupby
 
+from retort.measures.paired import SIGNIFICANT
 from retort.measures.registry import figure
-from retort.report.comparison.compare import SIGNIFICANT
 from retort.report.comparison.groups import GroupRow
 from retort.report.comparison.runs import Comparison
-from retort.report.comparison.summary import DAGGER, DOUBLE_DAGGER, summarise
-from retort.report.render.latex import latex_bold, latex_table, latex_text
+from retort.report.comparison.tables import labelled, summary_table
+from retort.report.render.latex import MARKS, latex_table, latex_text
+from retort.report.render.table import Column, Heading, Row, Table, interval_text, row
 
 __all__ = ["comparison_latex"]
 
 
 def comparison_latex(comparison: Comparison) -> str:
-    """The table of runs, and one for each column and measure by which the effect is told."""
-    summary = summarise(comparison)
-    marks = {DAGGER: r"$^{\dagger}$", DOUBLE_DAGGER: r"$^{\ddagger}$", "": ""}
-    rows = []
-    for name, cells in summary.lines:
-        figures = [(latex_bold if cell.best else str)(latex_text(cell.text)) + marks[cell.mark] for cell in cells]
-        rows.append([latex_text(name), *figures])
-    caption = latex_text(summary.legend).replace(f"p {latex_text('<')} {SIGNIFICANT}", f"$p < {SIGNIFICANT}$")
-    for mark in (DAGGER, DOUBLE_DAGGER):
-        caption = caption.replace(mark, marks[mark])
-    header = ["run", *map(latex_text, summary.measures)]
-    tables = [latex_table(header, rows, caption=caption, label=f"tab:compare-{comparison.split}")]
-    for (by, measure), found in groupby(comparison.groups, key=lambda row: (row.by, row.measure)):
-        tables.append(_groups(comparison, by, measure, list(found)))
+    """The table of runs, and one for each column of the turns and each measure by which the effect was computed."""
+    summary = summary_table(comparison)
+    caption = latex_text(summary.notes[0]).replace(f"p {latex_text('<')} {SIGNIFICANT}", f"$p < {SIGNIFICANT}$")
+    for mark, command in MARKS.items():
+        caption = caption.replace(mark, command)
+    tables = [latex_table(summary, caption=caption, label=f"tab:compare-{comparison.split}")]
+    for (by, measure), members in groupby(comparison.groups, key=lambda group: (group.by, group.measure)):
+        table = _groups(list(members), comparison.baseline)
+        caption = latex_text(f"{measure} by {by} on {comparison.split}; intervals: bootstrap over conversations.")
+        tables.append(latex_table(table, caption=caption, label=f"tab:compare-{comparison.split}-{by}-{measure}"))
     notes = [f"% {' '.join(note.split())}" for note in comparison.notes]
     return "\n".join(["% \\usepackage{booktabs}", *notes, *tables]) + "\n"
 
 
-def _groups(comparison: Comparison, by: str, measure: str, found: Sequence[GroupRow]) -> str:
-    groups: dict[str, list[GroupRow]] = {}
-    for row in found:
-        groups.setdefault(row.group, []).append(row)
-    rows = []
-    for group, members in groups.items():
+def _groups(groups: list[GroupRow], baseline: str) -> Table:
+    """The runs below each group: what is compared in a paper are runs, where the terminal compares groups."""
+    measure = groups[0].measure
+    by_label: dict[str, list[GroupRow]] = {}
+    for group in groups:
+        by_label.setdefault(group.group, []).append(group)
+    lines: list[Row | Heading] = []
+    for label, members in by_label.items():
         first = members[0]
-        about = f"{group}: {first.n} turns of {first.conversations} conversations"
-        rows.append([rf"\multicolumn{{4}}{{l}}{{\emph{{{latex_text(about)}}}}}"])
-        rows.append([latex_text(f"{comparison.baseline} (baseline)"), figure(measure, first.baseline_mean), "", ""])
-        for row in members:
-            interval = "-" if row.interval is None else f"[${row.interval[0]:+.3f}$, ${row.interval[1]:+.3f}$]"
-            rows.append([latex_text(row.run), figure(measure, row.mean), f"${row.difference:+.3f}$", interval])
-    caption = latex_text(f"{measure} by {by} on {comparison.split}; intervals: bootstrap over conversations.")
-    label = f"tab:compare-{comparison.split}-{by}-{measure}"
-    return latex_table(
-        ["run", latex_text(measure), "difference", r"95 \% interval"], rows, caption=caption, label=label
-    )
+        lines.append(Heading(f"{label}: {first.n} turns of {first.conversations} conversations"))
+        lines.append(row(labelled(baseline, baseline), figure(measure, first.baseline_mean), "", ""))
+        for own in members:
+            lines.append(row(own.run, figure(measure, own.mean), f"{own.difference:+.3f}", interval_text(own.interval)))
+    columns = (Column("run", "name"), Column(measure), Column("difference"), Column("95 % interval"))
+    return Table("", columns, lines)

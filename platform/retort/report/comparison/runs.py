@@ -1,15 +1,16 @@
-"""Runs, baselines and other systems, compared on one split: everything that ``retort compare`` tells, as plain values."""
+"""Runs, baselines and other systems, compared on one split: everything that ``retort compare`` shows, as plain values."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from retort.errors import InputError
+from retort.measures.registry import SHOWN
 from retort.naming import Named
 from retort.report.comparison.changed import ChangedTurn, changed_turns
-from retort.report.comparison.compare import ComparisonRow, compare, some
+from retort.report.comparison.compare import ComparisonRow, compare, has_measure
 from retort.report.comparison.groups import GroupRow, compare_groups, turns_by
-from retort.report.comparison.systems import MEASURES, System, load_systems
+from retort.report.comparison.systems import System, load_systems
 from retort.storage import Workspace
 
 __all__ = ["Comparison", "compare_runs"]
@@ -17,13 +18,13 @@ __all__ = ["Comparison", "compare_runs"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of a comparison.
+    """Systems compared with a baseline.
 
     Attributes:
-        split: What all were measured on.
-        turns: Judged turns.
-        conversations: Of which they are.
-        systems: What is compared, the baseline first.
+        split: The split on which all were measured.
+        turns: Number of its judged turns.
+        conversations: How many conversations the turns come from.
+        systems: Those that are compared, the baseline first.
         rows: By measure, the baseline first.
         groups: By column, measure and run.
         changed: By run: wins, then losses.
@@ -44,28 +45,13 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """What is to be known of the systems, a line each."""
+        """What a reader must know of the systems: where each comes from, and what was odd about a file; a line each."""
         named = [
             f"{system.label} is {system.source}"
             for system in self.systems
             if system.label not in (system.source, system.named.target)
         ]
         return [*named, *(f"{system.label}: {note}" for system in self.systems for note in system.notes)]
-
-    def abbreviated(self, most: int) -> "Comparison":
-        """The same, with runs of longer names called by the fingerprint that their name ends in, which finds them too."""
-        labels = {system.label: system.label for system in self.systems}
-        for system in self.systems:
-            short = system.label.rpartition("-")[2]
-            if system.named.kind == "run" and len(system.label) > most and short not in labels.values():
-                labels[system.label] = short
-        return replace(
-            self,
-            systems=tuple(replace(one, named=replace(one.named, label=labels[one.label])) for one in self.systems),
-            rows=tuple(replace(row, run=labels[row.run]) for row in self.rows),
-            groups=tuple(replace(row, run=labels[row.run]) for row in self.groups),
-            changed=tuple(replace(turn, run=labels[turn.run], baseline=labels[turn.baseline]) for turn in self.changed),
-        )
 
     def to_json(self) -> dict[str, Any]:
         """All of it as one JSON document."""
@@ -97,19 +83,19 @@ def compare_runs(
     split: str,
     baseline: Named | None = None,
     by: Sequence[str] = (),
-    measures: Sequence[str] = MEASURES[:1],
+    measures: Sequence[str] = SHOWN[:1],
     show: int = 0,
 ) -> Comparison:
     """Compare finished evaluations of one split, and other systems' runs with them.
 
     Args:
-        workspace: Where they are.
-        named: What is compared.
-        split: What all are measured on.
-        baseline: What the others are compared with, among them or not; None: the first.
-        by: Columns of the turns by which the effect is told.
-        measures: For the groups; the first is that by which turns changed.
-        show: How many wins and how many losses of each run are to be looked at.
+        workspace: Holds the runs, baselines and judgements.
+        named: The systems to compare.
+        split: The split on which all were evaluated.
+        baseline: The system with which the others are compared, among ``named`` or not; None: the first of them.
+        by: Columns of the turns; the effect is computed for each value of each.
+        measures: The measures of the groups; the first decides which turns changed most.
+        show: How many wins and how many losses of each run are shown.
 
     Raises:
         InputError: If fewer than two are given, one was not evaluated on the split, or a measure or column is unknown.
@@ -118,12 +104,12 @@ def compare_runs(
     every = [] if first is None else [first, *(one for one in named if one != first)]
     if len(every) < 2 or first is None:
         raise InputError(f"a comparison needs two runs, got {', '.join(one.label for one in every) or 'none'}")
-    if unknown := [measure for measure in measures if measure not in MEASURES]:
-        raise InputError(f"there is no measure {', '.join(unknown)}; there are: {', '.join(MEASURES)}")
+    if unknown := [measure for measure in measures if measure not in SHOWN]:
+        raise InputError(f"there is no measure {', '.join(unknown)}; there are: {', '.join(SHOWN)}")
     systems, questions = load_systems(workspace, every, split=split)
     per_turn = {system.label: system.per_turn for system in systems}
     conversations = {turn.query_id: turn.conversation_id for turn in questions.turns}
-    known = [measure for measure in MEASURES if any(some(turns, measure) for turns in per_turn.values())]
+    known = [measure for measure in SHOWN if any(has_measure(turns, measure) for turns in per_turn.values())]
     rows = compare(per_turn, conversations, first.label, known)
 
     groups: list[GroupRow] = []
@@ -133,7 +119,7 @@ def compare_runs(
             groups += compare_groups(per_turn, conversations, first.label, measure, members, by=column)
     changed: list[ChangedTurn] = []
     if show:
-        if without := [system.label for system in systems if not some(system.per_turn, measures[0])]:
+        if without := [system.label for system in systems if not has_measure(system.per_turn, measures[0])]:
             raise InputError(f"{', '.join(without)} has no {measures[0]}: --measure names another")
         changed = changed_turns(workspace, systems, systems[0], questions, measure=measures[0], count=show)
     return Comparison(

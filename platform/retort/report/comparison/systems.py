@@ -15,16 +15,14 @@ from retort.evaluation.evaluate import VALIDATION, judged_turns
 from retort.evaluation.latest import latest_evaluation, latest_experiment
 from retort.evaluation.runs import find_run, run_experiment
 from retort.formats.trec import measure_trec_file, read_trec_run
-from retort.measures.ranking import MEASURES as RANKING_MEASURES
+from retort.measures.registry import SHOWN
 from retort.naming import Named
 from retort.records import Turn
 from retort.report.comparison.compare import PerTurn
 from retort.storage import Folder, Workspace
 from retort.storage.layout import EVALUATION, EXPERIMENT
 
-__all__ = ["MEASURES", "Questions", "System", "judged_questions", "load_systems"]
-
-MEASURES = (*RANKING_MEASURES, "FLOPS", "L0")
+__all__ = ["Questions", "System", "judged_questions", "load_systems"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def load_systems(workspace: Workspace, named: Sequence[Named], *, split: str) ->
 
 def _evaluated(workspace: Workspace, named: Named, folder: Folder) -> System:
     rows = folder.read_table(EVALUATION.per_turn).to_pylist()
-    per_turn = {row["query_id"]: {name: float(row[name]) for name in MEASURES} for row in rows}
+    per_turn = {row["query_id"]: {name: float(row[name]) for name in SHOWN} for row in rows}
     teachers: list[str] = []
     if named.kind == "run":
         teachers = find_run(workspace, named.target).read_json(EXPERIMENT)["teacher"]["names"]

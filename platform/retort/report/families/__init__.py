@@ -1,1 +1,1 @@
-"""Families of sweeps beside each other: what each setting of an ablation wins."""
+"""Families of ablations beside each other: what each idea wins over another, seed by seed."""

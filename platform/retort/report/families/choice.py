@@ -1,4 +1,4 @@
-"""What a recipe chooses on the validation turns: the fewest FLOPS for at most 2 % of R@100, by the rules of ``recipes``."""
+"""What is chosen of a family on the validation turns: the fewest FLOPS for at most 2 % of R@100, by the rules of ``report``."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from retort.errors import InputError
 from retort.measures.pareto import log_flops_hypervolume, non_dominated
+from retort.measures.registry import ACCEPTED_LOSS
 from retort.measures.significance import bootstrap_totals_by_conversation
 from retort.sweeps.trial import Scalar
 
 __all__ = [
     "FLOPS_FLOOR",
     "FLOPS_REFERENCE",
-    "LOSS",
     "RECALL_REFERENCE",
     "Choice",
+    "Family",
+    "FamilyTrial",
     "LossFrom",
     "Recalls",
-    "Recipe",
-    "RecipeTrial",
     "area",
     "choose",
     "unregularised_students",
@@ -31,7 +31,6 @@ __all__ = [
 RECALL_REFERENCE: Final = 0.60
 FLOPS_REFERENCE: Final = 14.0
 FLOPS_FLOOR: Final = 0.05
-LOSS: Final = 0.02  # relative, of R@100
 LossFrom = Literal["unregularised", "best"]
 Recalls = tuple[
     Sequence[str], NDArray[np.float64]
@@ -39,15 +38,15 @@ Recalls = tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeTrial:
+class FamilyTrial:
     """A finished trial.
 
     Attributes:
-        run: Its run.
-        setting: The searched keys with its values, the seed left out.
-        seed: Of its training.
+        run: The name of its run.
+        setting: The searched keys with the trial's values, the seed left out.
+        seed: Seed of the training.
         recall: R@100 on the validation turns.
-        flops: FLOPS on them.
+        flops: FLOPS on the validation turns.
         regularised: Whether a penalty or a hard limit made it sparse.
     """
 
@@ -60,65 +59,65 @@ class RecipeTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one recipe's sweeps have tried."""
+class Family:
+    """All trials of one family of ablations, which one or several sweeps have tried."""
 
     name: str
-    trials: tuple[RecipeTrial, ...]
+    trials: tuple[FamilyTrial, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Its seeds, ascending."""
+        """The seeds of the trials, ascending."""
         return tuple(sorted({trial.seed for trial in self.trials}))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen of a recipe, on the validation turns.
+    """What was chosen of a family, on the validation turns.
 
     Attributes:
-        recipe: The recipe.
+        family: The family of ablations.
         one_setting: Whether all seeds have the same setting.
-        chosen: By seed.
-        fronts: By seed, the trials that no other dominates, the cheapest first.
-        areas: By seed, the hypervolume of all its trials.
+        chosen: Seed -> the chosen trial.
+        fronts: Seed -> the trials that no other dominates, the cheapest first.
+        areas: Seed -> the hypervolume of all its trials.
     """
 
-    recipe: Recipe
+    family: Family
     one_setting: bool
-    chosen: Mapping[int, RecipeTrial]
-    fronts: Mapping[int, tuple[RecipeTrial, ...]]
+    chosen: Mapping[int, FamilyTrial]
+    fronts: Mapping[int, tuple[FamilyTrial, ...]]
     areas: Mapping[int, float]
 
     def runs(self) -> list[str]:
-        """The runs that are reported on."""
+        """The runs that are measured on the turns of the report: the fronts' and the chosen ones."""
         fronts = [trial.run for front in self.fronts.values() for trial in front]
         return list(dict.fromkeys([*fronts, *(trial.run for trial in self.chosen.values())]))
 
 
-def unregularised_students(recipes: Sequence[Recipe]) -> dict[int, RecipeTrial]:
-    """For each seed, of all recipes' trials without a regulariser the one with the highest R@100 (then the fewest FLOPS).
+def unregularised_students(families: Sequence[Family]) -> dict[int, FamilyTrial]:
+    """For each seed, of all families' trials without a regulariser the one with the highest R@100 (then the fewest FLOPS).
 
     Raises:
-        InputError: If a seed of some recipe has none.
+        InputError: If a seed of some family has none.
     """
-    best: dict[int, RecipeTrial] = {}
-    for trial in (trial for recipe in recipes for trial in recipe.trials if not trial.regularised):
+    best: dict[int, FamilyTrial] = {}
+    for trial in (trial for family in families for trial in family.trials if not trial.regularised):
         held = best.get(trial.seed)
         if held is None or (trial.recall, -trial.flops) > (held.recall, -held.flops):
             best[trial.seed] = trial
-    for recipe in recipes:
-        if missing := [seed for seed in recipe.seeds if seed not in best]:
+    for family in families:
+        if missing := [seed for seed in family.seeds if seed not in best]:
             raise InputError(
-                f"{recipe.name}: no trial of any recipe with seed {', '.join(map(str, missing))} is unregularised, so that "
+                f"{family.name}: no trial of any family with seed {', '.join(map(str, missing))} is unregularised, so that "
                 "there is nothing to compare with: name a sweep that has one, or add one as `start` or as a variant"
             )
     return dict(sorted(best.items()))
 
 
 def choose(
-    recipe: Recipe,
-    unregularised: Mapping[int, RecipeTrial],
+    family: Family,
+    unregularised: Mapping[int, FamilyTrial],
     *,
     loss_from: LossFrom = "unregularised",
     by_turn: Mapping[str, Recalls] | None = None,
@@ -126,41 +125,42 @@ def choose(
     """Choose on the validation turns; where nothing is within the loss, the unregularised student is the choice.
 
     Args:
-        recipe: What was tried.
-        unregularised: By seed.
-        loss_from: What R@100 is lost from: the unregularised student's, or that of the best candidate, it included. On few
-            turns a student that happens to be worse unregularised leaves more to lose than there is.
-        by_turn: Run -> its R@100 on each validation turn: the loss must then be within bounds at the worse end of its 95 %
-            interval, by conversation. None: on the mean.
+        family: The family whose trials are the candidates.
+        unregularised: Seed -> the unregularised student.
+        loss_from: Whose R@100 the loss is counted from: the unregularised student's, or that of the best candidate, the
+            unregularised student among them. On few turns a student that happens to be worse unregularised leaves more to
+            lose than there is.
+        by_turn: Run -> R@100 on each validation turn: the loss must then be within bounds at the worse end of its 95 %
+            interval, by conversation. None: the loss must be within bounds on the mean.
     """
-    by_setting: dict[str, dict[int, RecipeTrial]] = {}
-    for trial in recipe.trials:
+    by_setting: dict[str, dict[int, FamilyTrial]] = {}
+    for trial in family.trials:
         by_seed = by_setting.setdefault(repr(sorted(trial.setting.items())), {})
         if trial.seed in by_seed:  # sweeps of one name over different experiments: neither may stand for the setting
             setting = ", ".join(f"{key}={value}" for key, value in trial.setting.items())
             raise InputError(
-                f"{recipe.name}: the setting {setting} has seed {trial.seed} twice, in {by_seed[trial.seed].run} and "
+                f"{family.name}: the setting {setting} has seed {trial.seed} twice, in {by_seed[trial.seed].run} and "
                 f"{trial.run}: name the folders of the sweeps that belong together"
             )
         by_seed[trial.seed] = trial
     fronts, areas = {}, {}
-    for seed in recipe.seeds:
-        own = [trial for trial in recipe.trials if trial.seed == seed]
+    for seed in family.seeds:
+        own = [trial for trial in family.trials if trial.seed == seed]
         values = np.array([[trial.recall, trial.flops] for trial in own])
         kept = [trial for trial, best in zip(own, non_dominated(values, (True, False)), strict=True) if best]
         fronts[seed] = tuple(sorted(kept, key=lambda trial: trial.flops))
         areas[seed] = area(values)
-    one_setting = len(recipe.seeds) > 1 and all(set(own) == set(recipe.seeds) for own in by_setting.values())
+    one_setting = len(family.seeds) > 1 and all(set(own) == set(family.seeds) for own in by_setting.values())
     # Each candidate is a trial for each seed of its group: one group of all seeds, or one for each seed.
-    groups = [recipe.seeds] if one_setting else [(seed,) for seed in recipe.seeds]
-    chosen: dict[int, RecipeTrial] = {}
+    groups = [family.seeds] if one_setting else [(seed,) for seed in family.seeds]
+    chosen: dict[int, FamilyTrial] = {}
     for seeds in groups:
         base = {seed: unregularised[seed] for seed in seeds}
-        alone = [{trial.seed: trial} for trial in recipe.trials if trial.seed in seeds]
-        candidates: list[dict[int, RecipeTrial]] = [base, *(by_setting.values() if one_setting else alone)]
+        alone = [{trial.seed: trial} for trial in family.trials if trial.seed in seeds]
+        candidates: list[dict[int, FamilyTrial]] = [base, *(by_setting.values() if one_setting else alone)]
         recalls = [math.fsum(trial.recall for trial in own.values()) for own in candidates]
         reference = candidates[0 if loss_from == "unregularised" else recalls.index(max(recalls))]
-        least = (1 - LOSS) * math.fsum(trial.recall for trial in reference.values())
+        least = (1 - ACCEPTED_LOSS) * math.fsum(trial.recall for trial in reference.values())
         within = [
             own
             for own, recall in zip(candidates, recalls, strict=True)
@@ -168,11 +168,11 @@ def choose(
         ] or [reference]
         best = min(within, key=_total_flops)
         chosen.update(best)
-    return Choice(recipe, one_setting, dict(sorted(chosen.items())), fronts, areas)
+    return Choice(family, one_setting, dict(sorted(chosen.items())), fronts, areas)
 
 
 def _surely_within(
-    own: Mapping[int, RecipeTrial], reference: Mapping[int, RecipeTrial], by_turn: Mapping[str, Recalls]
+    own: Mapping[int, FamilyTrial], reference: Mapping[int, FamilyTrial], by_turn: Mapping[str, Recalls]
 ) -> bool:
     """Whether the relative change in R@100 is above the loss at its interval's worse end, over the turns of all seeds."""
     conversations: list[str] = []
@@ -185,10 +185,10 @@ def _surely_within(
     if len(set(conversations)) < 2 or not values[:, 1].any():
         return False  # there is no interval, and so nothing is sure
     low, _ = bootstrap_totals_by_conversation(values, conversations, lambda totals: totals[:, 0] / totals[:, 1])
-    return low >= 1 - LOSS
+    return low >= 1 - ACCEPTED_LOSS
 
 
-def _total_flops(own: dict[int, RecipeTrial]) -> float:
+def _total_flops(own: dict[int, FamilyTrial]) -> float:
     return math.fsum(trial.flops for trial in own.values())
 
 

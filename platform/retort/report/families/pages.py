@@ -1,110 +1,110 @@
-"""Fronts of recipes for reading: a table, and a directory with ``fronts.md``, ``fronts.json`` and the fronts as a figure."""
+"""Fronts of families of ablations for reading: a table, and a directory with ``fronts.md``, ``fronts.json`` and a figure."""
 
 import json
 from collections.abc import Mapping
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
-from retort.measures.registry import figure
-from retort.report.families.choice import FLOPS_REFERENCE, LOSS, RECALL_REFERENCE
-from retort.report.families.report import RecipeReport, RecipeRow
-from retort.report.paper.pages import markdown_table
+from retort.measures.registry import ACCEPTED_LOSS, figure
+from retort.report.families.choice import FLOPS_REFERENCE, RECALL_REFERENCE
+from retort.report.families.report import FamilyReport, FamilyRow
 from retort.report.paper.plots import figure_files
+from retort.report.render.markdown import markdown_section
+from retort.report.render.table import Column, Heading, Row, Table, row
+from retort.storage.layout import BASELINE
 from retort.sweeps.trial import Scalar, knob_text
 
-__all__ = ["recipe_notes", "recipe_pages", "recipes_table"]
+__all__ = ["families_table", "family_pages"]
 
-HEADERS: Final = ("seed", "trials", "area\nvalid.", "area", "gain", "R@100", "change", "FLOPS", "times\nfewer")
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def recipes_table(report: RecipeReport) -> Table:
+def families_table(report: FamilyReport) -> Table:
     """A line for each seed's areas, then the choice's figures over all seeds."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.title, table.title_justify, table.title_style = _title(report), "left", "bold"
-    table.add_column("recipe", overflow="fold")
-    for header in HEADERS:
-        table.add_column(header, justify="right", no_wrap=True)
+    columns = (
+        Column("family", "name"),
+        Column("seed", importance=95),
+        Column("trials", importance=80),
+        Column("area valid.", importance=81),
+        Column("area", importance=88),
+        Column("gain", importance=89),
+        Column("R@100", importance=92),
+        Column("change", importance=91),
+        Column("FLOPS", importance=93),
+        Column("times fewer", importance=90),
+    )
     plain = [figure("R@100", report.unregularised_recall), "", figure("FLOPS", report.unregularised_flops), ""]
-    table.add_row("unregularised", "mean", "", "", "", "", *plain)
-    table.add_section()
-    for row in report.rows:
-        for number, cells in enumerate(_lines(row)):
-            table.add_row(Text(row.recipe) if number == 0 else "", *cells)
-        table.add_section()
-    table.caption = _caption(report)
-    table.caption_justify = "left"
-    return table
+    lines: list[Row | Heading] = [row("unregularised", "mean", "", "", "", "", *plain)]
+    for own in report.rows:
+        lines += [Heading(), *_lines(own)]
+    return Table(_title(report), columns, lines, [_caption(report), *_notes(report)])
 
 
-def _title(report: RecipeReport) -> str:
-    return f"fronts, chosen on the validation turns, on {report.split} ({report.n} turns)"
+def _title(report: FamilyReport) -> str:
+    return f"Fronts, chosen on the validation turns, on {report.split} ({report.n} turns)"
 
 
-def _caption(report: RecipeReport) -> str:
+def _caption(report: FamilyReport) -> str:
     surely = ", at the worse end of the loss's 95 % interval by conversation" if report.sure else ""
     whose = "best setting" if report.loss_from == "best" else "unregularised student"
     return (
         f"area: hypervolume over R@100 and log10 FLOPS, reference {RECALL_REFERENCE:g} and {FLOPS_REFERENCE:g}; gain: less "
-        f"{report.baseline}'s with the same seed. Below, the choice: the fewest FLOPS at no more than {100 * LOSS:g} % less "
-        f"R@100 than the {whose} has on the validation turns{surely}, its figures on {report.split}."
+        f"{report.baseline}'s with the same seed. R@100 and FLOPS are those of the choice: the fewest FLOPS at no more than "
+        f"{100 * ACCEPTED_LOSS:g} % less R@100 than the {whose} has on the validation turns{surely}."
     )
 
 
-def _lines(row: RecipeRow) -> list[list[str]]:
-    lines = [
-        [
+def _lines(own: FamilyRow) -> list[Row]:
+    seeds = [
+        row(
+            own.family if number == 0 else "",
             str(seed),
             str(trials),
-            f"{row.areas_validation[seed]:.4f}",
-            f"{row.areas[seed]:.4f}",
-            f"{row.area_gains[seed]:+.4f}" if seed in row.area_gains else "-",
-            "",
-            "",
-            "",
-            "",
-        ]
-        for seed, trials in row.trials.items()
+            f"{own.areas_validation[seed]:.4f}",
+            f"{own.areas[seed]:.4f}",
+            f"{own.area_gains[seed]:+.4f}" if seed in own.area_gains else "-",
+            *[""] * 4,
+        )
+        for number, (seed, trials) in enumerate(own.trials.items())
     ]
-    count = len(row.areas)
-    mean = sum(row.areas.values()) / count
-    validation = sum(row.areas_validation.values()) / count
-    gain = f"{sum(row.area_gains.values()) / len(row.area_gains):+.4f}" if row.area_gains else "-"
-    choice = [
-        figure("R@100", row.recall),
-        f"{100 * row.recall_change:+.1f} %",
-        figure("FLOPS", row.flops),
-        f"{row.times_fewer_flops:.1f}",
-    ]
-    return [*lines, ["mean", str(sum(row.trials.values())), f"{validation:.4f}", f"{mean:.4f}", gain, *choice]]
+    count = len(own.areas)
+    mean = row(
+        "",
+        "mean",
+        str(sum(own.trials.values())),
+        f"{sum(own.areas_validation.values()) / count:.4f}",
+        f"{sum(own.areas.values()) / count:.4f}",
+        f"{sum(own.area_gains.values()) / len(own.area_gains):+.4f}" if own.area_gains else "-",
+        figure("R@100", own.recall),
+        f"{100 * own.recall_change:+.1f} %",
+        figure("FLOPS", own.flops),
+        f"{own.times_fewer_flops:.1f}",
+    )
+    return [*seeds, mean]
 
 
-def recipe_notes(report: RecipeReport) -> list[str]:
+def _notes(report: FamilyReport) -> list[str]:
     """What was chosen, and how sure its figures are, a line each."""
     notes = []
-    for row in report.rows:
-        change, times = row.recall_interval, row.times_interval
+    for own in report.rows:
+        change, times = own.recall_interval, own.times_interval
         intervals = "no interval: a single conversation"
         if change is not None and times is not None:
             intervals = (
                 f"95 % by conversation: R@100 [{100 * change[0]:+.1f}, {100 * change[1]:+.1f}] %, "
                 f"FLOPS [{times[0]:.1f}, {times[1]:.1f}] times fewer"
             )
-        settings = {_setting(setting): None for setting in row.settings.values()}
-        how = "one setting for all seeds" if row.one_setting else "a setting for each seed"
-        notes.append(f"{row.recipe}: {intervals}; {how}: {'; '.join(settings)}")
-        wins = sum(gain > 0 for gain in row.area_gains.values())
-        if row.recipe != report.baseline:
+        settings = {_setting(setting): None for setting in own.settings.values()}
+        how = "one setting for all seeds" if own.one_setting else "a setting for each seed"
+        notes.append(f"{own.family}: {intervals}; {how}: {'; '.join(settings)}")
+        wins = sum(gain > 0 for gain in own.area_gains.values())
+        if own.family != report.baseline:
             notes.append(
-                f"{row.recipe}: its area is above {report.baseline}'s in {wins} of {len(row.area_gains)} seeds"
+                f"{own.family}: its area is above {report.baseline}'s in {wins} of {len(own.area_gains)} seeds"
             )
     for name, measures in report.baselines.items():
         figures = f"R@100 {figure('R@100', measures['R@100'])} at FLOPS {figure('FLOPS', measures['FLOPS'])}"
-        notes.append(f"{name.removeprefix('baseline:')}: {figures}")
+        notes.append(f"{BASELINE.kind(name)}: {figures}")
     return notes
 
 
@@ -112,25 +112,18 @@ def _setting(setting: Mapping[str, Scalar]) -> str:
     return ", ".join(f"{key} {knob_text(value)}" for key, value in setting.items()) or "nothing searched"
 
 
-def recipe_pages(report: RecipeReport) -> dict[str, bytes]:
+def family_pages(report: FamilyReport) -> dict[str, bytes]:
     """File name -> content."""
-    lines = [f"# {_title(report).capitalize()}", ""]
-    plain = [figure("R@100", report.unregularised_recall), "", figure("FLOPS", report.unregularised_flops), ""]
-    rows = [["unregularised", "mean", "", "", "", "", *plain]]
-    rows += [[row.recipe, *cells] for row in report.rows for cells in _lines(row)]
-    lines += markdown_table(["recipe", *(header.replace("\n", " ") for header in HEADERS)], rows)
-    lines += ["", _caption(report), ""]
-    lines += [f"- {note}" for note in recipe_notes(report)]
-    lines += ["", "![fronts](fronts.png)", ""]
     pages = {"fronts.json": (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode()}
     for kind, content in _figures(report).items():
         pages[f"fronts.{kind}"] = content
-    pages["fronts.md"] = "\n".join(lines).encode()
+    title, *lines = markdown_section(families_table(report))
+    pages["fronts.md"] = "\n".join([title.removeprefix("##"), *lines, "", "![fronts](fronts.png)", ""]).encode()
     return pages
 
 
-def _figures(report: RecipeReport) -> dict[str, bytes]:
-    """The fronts of every recipe and seed: colours and markers tell recipes apart, the choice is filled."""
+def _figures(report: FamilyReport) -> dict[str, bytes]:
+    """The fronts of every family and seed: colours and markers tell families apart, the choice is filled."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
@@ -138,11 +131,11 @@ def _figures(report: RecipeReport) -> dict[str, bytes]:
     picture = Figure(figsize=(8, 5), dpi=150)
     FigureCanvasAgg(picture)
     axes = picture.subplots()
-    for number, row in enumerate(report.rows):
+    for number, own in enumerate(report.rows):
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        for place, (seed, front) in enumerate(row.fronts.items()):
+        for place, (seed, front) in enumerate(own.fronts.items()):
             x, y = [max(point.flops, 1e-3) for point in front], [point.recall for point in front]
-            chosen = [position for position, point in enumerate(front) if point.run == row.runs.get(seed)]
+            chosen = [position for position, point in enumerate(front) if point.run == own.runs.get(seed)]
             axes.plot(x, y, color=colour, linewidth=0.8, linestyle=("-", "--", ":", "-.")[place % 4], alpha=0.7)
             axes.scatter(
                 x,
@@ -151,7 +144,7 @@ def _figures(report: RecipeReport) -> dict[str, bytes]:
                 marker=marker,
                 facecolors="white",
                 edgecolors=colour,
-                label="" if place else row.recipe,
+                label="" if place else own.family,
                 zorder=3,
             )
             axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], s=44, marker=marker, color=colour, zorder=4)

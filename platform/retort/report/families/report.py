@@ -1,17 +1,17 @@
-"""Fronts of several recipes against each other, seed by seed: their areas, and what 2 % of R@100 buys in FLOPS.
+"""Fronts of several families of ablations against each other, seed by seed: their areas, and what 2 % of R@100 buys in FLOPS.
 
-A recipe is what one or several sweeps have tried, such as L1 and its weight. Everything is *chosen* on the validation turns and
-*reported* on others:
+A family of ablations is all trials of one or several sweeps about one idea, such as L1 and its weight. Everything is *chosen* on
+the validation turns and *reported* on others:
 
-- the unregularised student of a seed: of all recipes' trials without a regulariser, the one with the highest R@100;
-- a recipe's choice: the fewest FLOPS at no more than 2 % (relative) less R@100 than that student, or, stricter where a little
-  regularisation helps, than the best of it and the recipe's own settings (``loss_from``); on the mean alone, or surely: at the
-  worse end of the loss's interval, as a trial of non-inferiority asks for. Where a recipe has tried each
+- the unregularised student of a seed: of all families' trials without a regulariser, the one with the highest R@100;
+- a family's choice: the fewest FLOPS at no more than 2 % (relative) less R@100 than that student, or, stricter where a little
+  regularisation helps, than the best of it and the family's own settings (``loss_from``); on the mean alone, or surely: at the
+  worse end of the loss's interval, as a trial of non-inferiority asks for. Where a family has tried each
   of its settings with each of its seeds, one setting is chosen for all seeds, on their means; otherwise each seed has its own;
 - the front of a seed: its trials that no other dominates. Its area lies over R@100 and log10 FLOPS, with the reference point .60
   and 14, FLOPS below .05 counted as .05.
 
-Everything here is a function of plain points; ``recipe_runs`` reads them from a workspace.
+Everything here is a function of plain points; ``runs`` reads them from a workspace.
 """
 
 import math
@@ -22,21 +22,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retort.measures.registry import ACCEPTED_LOSS
 from retort.measures.significance import bootstrap_totals_by_conversation
 from retort.report.families.choice import (
     FLOPS_FLOOR,
     FLOPS_REFERENCE,
-    LOSS,
     RECALL_REFERENCE,
     Choice,
+    FamilyTrial,
     LossFrom,
-    RecipeTrial,
     area,
 )
 from retort.report.paper.grid import Turns
 from retort.sweeps.trial import Scalar
 
-__all__ = ["FrontPoint", "RecipeReport", "RecipeRow", "recipe_report"]
+__all__ = ["FamilyReport", "FamilyRow", "FrontPoint", "family_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,19 @@ class FrontPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeRow:
-    """A recipe's figures on the turns that are reported on.
+class FamilyRow:
+    """A family's figures on the turns that are reported on.
 
     Attributes:
-        recipe: Its name.
-        trials: How many it tried with each seed.
+        family: Its name.
+        trials: Seed -> number of trials.
         one_setting: Whether one setting was chosen for all seeds.
-        settings: What was chosen, by seed.
-        runs: The chosen runs, by seed.
+        settings: Seed -> the chosen setting.
+        runs: Seed -> the chosen run.
         fronts: The validation turns' front by seed, the cheapest first: run, and its figures on the turns reported on.
         areas_validation: Hypervolume by seed, on the validation turns.
         areas: Hypervolume of ``fronts``, by seed.
-        area_gains: ``areas`` less the baseline recipe's, for the seeds that both have.
+        area_gains: ``areas`` less the baseline family's, for the seeds that both have.
         recall: R@100 of the choices, mean over seeds.
         flops: FLOPS, mean over seeds.
         recall_change: R@100 less the unregularised students', as a share of it.
@@ -70,7 +70,7 @@ class RecipeRow:
         times_interval: Its 95 % interval.
     """
 
-    recipe: str
+    family: str
     trials: Mapping[int, int]
     one_setting: bool
     settings: Mapping[int, Mapping[str, Scalar]]
@@ -88,17 +88,17 @@ class RecipeRow:
 
 
 @dataclass(frozen=True)
-class RecipeReport:
-    """Recipes beside each other.
+class FamilyReport:
+    """Families beside each other.
 
     Attributes:
-        split: What is reported on.
-        n: Its turns.
-        baseline: The recipe that areas are compared with.
+        split: The split that is reported on.
+        n: Number of its turns.
+        baseline: The family that areas are compared with.
         unregularised: The unregularised students' runs, by seed.
         unregularised_recall: Their R@100, mean over seeds.
         unregularised_flops: Their FLOPS, mean over seeds.
-        rows: The recipes.
+        rows: The families.
         baselines: Measures of the raw context, the last question and the teachers' rewrites, as a sweep has them.
         loss_from: What the choices' loss was counted from.
         sure: Whether it had to be within bounds at the worse end of its interval.
@@ -110,7 +110,7 @@ class RecipeReport:
     unregularised: Mapping[int, str]
     unregularised_recall: float
     unregularised_flops: float
-    rows: tuple[RecipeRow, ...]
+    rows: tuple[FamilyRow, ...]
     baselines: Mapping[str, Mapping[str, Any]]
     loss_from: LossFrom = "unregularised"
     sure: bool = False
@@ -118,15 +118,15 @@ class RecipeReport:
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON document; what no finite number says is null."""
         reference = {"R@100": RECALL_REFERENCE, "FLOPS": FLOPS_REFERENCE, "FLOPS floor": FLOPS_FLOOR}
-        data = {"reference": reference, "loss": LOSS, **asdict(self)}
+        data = {"reference": reference, "loss": ACCEPTED_LOSS, **asdict(self)}
         for row in data["rows"]:
             row |= {key: None for key in ("recall_change", "times_fewer_flops") if not math.isfinite(row[key])}
         return data
 
 
-def recipe_report(
+def family_report(
     choices: Sequence[Choice],
-    unregularised: Mapping[int, RecipeTrial],
+    unregularised: Mapping[int, FamilyTrial],
     measured: Mapping[str, Mapping[str, NDArray[np.float64]]],
     turns: Turns,
     *,
@@ -135,36 +135,36 @@ def recipe_report(
     baselines: Mapping[str, Mapping[str, Any]] | None = None,
     loss_from: LossFrom = "unregularised",
     sure: bool = False,
-) -> RecipeReport:
+) -> FamilyReport:
     """Report the choices on other turns than they were chosen on.
 
     Args:
-        choices: Of every recipe.
-        unregularised: The students that they are compared with, by seed.
-        measured: Run -> measure -> (N,), by turn; of every run that ``Choice.runs`` names and of the unregularised.
-        turns: Of the values.
-        split: Their name.
-        baseline: The recipe that areas are compared with.
-        baselines: What else is worth showing beside them.
-        loss_from: What ``choose`` was told.
-        sure: Whether it was told the values by turn.
+        choices: One for each family.
+        unregularised: Seed -> the student that the choices are compared with.
+        measured: Run -> measure -> (N,), by turn; for every run that ``Choice.runs`` names and for the unregularised students.
+        turns: The turns of the values.
+        split: The split that they come from.
+        baseline: The family that areas are compared with.
+        baselines: Name -> measures of what is shown beside the families.
+        loss_from: The argument with which ``choose`` was called.
+        sure: Whether ``choose`` had the values by turn.
     """
-    fronts = {choice.recipe.name: _measured_fronts(choice, measured) for choice in choices}
+    fronts = {choice.family.name: _measured_fronts(choice, measured) for choice in choices}
     areas = {
         name: {seed: area(np.array([[point.recall, point.flops] for point in front])) for seed, front in own.items()}
         for name, own in fronts.items()
     }
     rows = []
     for choice in choices:
-        name, seeds = choice.recipe.name, tuple(choice.chosen)
+        name, seeds = choice.family.name, tuple(choice.chosen)
         own = {m: _mean([measured[choice.chosen[s].run][m] for s in seeds]) for m in ("R@100", "FLOPS")}
         base = {m: _mean([measured[unregularised[s].run][m] for s in seeds]) for m in ("R@100", "FLOPS")}
         change, change_interval = _ratio(own["R@100"], base["R@100"], turns)
         times, times_interval = _ratio(base["FLOPS"], own["FLOPS"], turns)
         rows.append(
-            RecipeRow(
-                recipe=name,
-                trials={s: sum(trial.seed == s for trial in choice.recipe.trials) for s in choice.recipe.seeds},
+            FamilyRow(
+                family=name,
+                trials={s: sum(trial.seed == s for trial in choice.family.trials) for s in choice.family.seeds},
                 one_setting=choice.one_setting,
                 settings={seed: dict(trial.setting) for seed, trial in choice.chosen.items()},
                 runs={seed: trial.run for seed, trial in choice.chosen.items()},
@@ -181,7 +181,7 @@ def recipe_report(
             )
         )
     plain = {m: _mean([measured[trial.run][m] for trial in unregularised.values()]) for m in ("R@100", "FLOPS")}
-    return RecipeReport(
+    return FamilyReport(
         split=split,
         n=len(turns.query_ids),
         baseline=baseline,

@@ -15,7 +15,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from retort.measures.registry import figure
+from retort.measures.paired import SIGNIFICANT
+from retort.measures.registry import ACCEPTED_LOSS, figure
 from retort.measures.significance import bootstrap_totals_by_conversation, holm
 from retort.report.paper.grid import Difference, Row, Turns, seed_mean
 from retort.report.paper.published import Published, Question
@@ -23,9 +24,7 @@ from retort.sweeps.trial import Scalar
 
 __all__ = ["CLAIMS", "RULES", "Direction", "Grid", "Verdict", "verdict", "verdict_without_grid"]
 
-SIGNIFICANT: Final = 0.05
 MIN_SEEDS: Final = 3
-MARGIN: Final = 0.02  # relative, of R@100: "at most 2 %"
 HALF: Final = 0.5
 EARLY, DEEP = 3, 8  # turns up to the third, and from the eighth on
 
@@ -119,8 +118,8 @@ class _Tested:
     def worse(self) -> bool:
         return self.p < SIGNIFICANT and self.difference.difference < 0
 
-    def told(self) -> str:
-        """The figures, as a line."""
+    def text(self) -> str:
+        """The figures on one line."""
         one = self.difference
         low, high = one.interval or (np.nan, np.nan)
         interval = f", 95 % [{low:+.4f}, {high:+.4f}]" if one.interval else ""
@@ -156,7 +155,7 @@ def contrastive(grid: Grid) -> tuple[Direction, list[str]]:
     better; or if all intervals of weights with published figures end below the published gain on the same measure.
     """
     tested = _tested(grid, ("RR", "nDCG@3"))
-    reasons = [one.told() for one in tested]
+    reasons = [one.text() for one in tested]
     better, worse = any(one.better for one in tested), any(one.worse for one in tested)
     if better != worse:
         return ("holds" if better else "does not hold"), reasons
@@ -178,16 +177,16 @@ def strategy(grid: Grid) -> tuple[Direction, list[str]]:
     the window's mean.
     """
     tested = _tested(grid, ("RR", "R@100"))
-    reasons = [one.told() for one in tested]
+    reasons = [one.text() for one in tested]
     if any(one.better or one.worse for one in tested):
         return "holds", reasons
     within = []
     for one in tested:
-        bound = MARGIN * grid.baseline.means[one.difference.measure]
+        bound = ACCEPTED_LOSS * grid.baseline.means[one.difference.measure]
         low, high = one.difference.interval or (-np.inf, np.inf)
         within.append(-bound < low and high < bound)
     if within and all(within):
-        return "does not hold", [*reasons, f"every interval lies within {100 * MARGIN:g} % of the window's mean"]
+        return "does not hold", [*reasons, f"every interval lies within {100 * ACCEPTED_LOSS:g} % of the window's mean"]
     return "can't be told", reasons
 
 
@@ -214,7 +213,7 @@ def samples(grid: Grid) -> tuple[Direction, list[str]]:
             found.append("holds")
         else:
             found.append("can't be told")
-    return _joined(found), [one.told() for one in tested]
+    return _joined(found), [one.text() for one in tested]
 
 
 def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
@@ -248,9 +247,9 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
         if ratio <= HALF:
             halved.append((row, recall[row.label].difference, low, high))
     cost: Direction = "can't be told"
-    if any(low >= -MARGIN for _, _, low, _ in halved):
+    if any(low >= -ACCEPTED_LOSS for _, _, low, _ in halved):
         cost = "holds"
-    elif presets and all(high < -MARGIN for _, _, _, high in halved):
+    elif presets and all(high < -ACCEPTED_LOSS for _, _, _, high in halved):
         cost = "does not hold"
     reasons.append(f"cost: {cost}")
     depth: Direction = "can't be told"

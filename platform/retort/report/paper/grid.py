@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retort.errors import InputError
-from retort.measures.significance import (
-    bonferroni,
-    bootstrap_by_conversation,
-    holm,
-    paired_t_test,
-    randomization_test,
-)
+from retort.measures.paired import Paired, compare_pairs
 from retort.sweeps.trial import Scalar, knob_text
 
 __all__ = [
@@ -97,26 +91,30 @@ class Difference:
         row: The row's label.
         measure: The measure.
         seeds: How many seeds both have, over which the turns' values are averaged.
-        difference: Mean over turns.
-        relative: The same as a share of the baseline's mean; None where that is 0.
-        interval: 95 % interval of the difference, by conversation; None with a single conversation.
-        t_test: p of the paired t test: as it is, Holm's, Bonferroni's.
-        randomization: p of the paired randomisation test, likewise.
+        relative: The difference as a share of the baseline's mean; None where that is 0.
+        paired: The difference, its interval, and both tests with p corrected over the grid's rows.
     """
 
     row: str
     measure: str
     seeds: int
-    difference: float
     relative: float | None
-    interval: tuple[float, float] | None
-    t_test: tuple[float, float, float]
-    randomization: tuple[float, float, float]
+    paired: Paired
+
+    @property
+    def difference(self) -> float:
+        """Mean over turns."""
+        return self.paired.difference
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the difference, by conversation; None with a single conversation."""
+        return self.paired.interval
 
     @property
     def p(self) -> float:
         """The larger of both tests' p, uncorrected: what a verdict corrects over its own hypotheses."""
-        return max(self.t_test[0], self.randomization[0])
+        return max(self.paired.t_test.p, self.paired.randomization.p)
 
 
 def grid_rows(runs: Sequence[SeededRun]) -> list[Row]:
@@ -171,33 +169,15 @@ def compare_rows(
         raise InputError("a comparison needs 2 turns or more")
     shared = [(row, sorted(set(row.seeds) & set(baseline.seeds))) for row in rows if row is not baseline]
     shared = [(row, seeds) for row, seeds in shared if seeds]
-    found = []
+    differences = []
     for measure in measures:
         pairs = [(seed_mean(row, measure, seeds), seed_mean(baseline, measure, seeds)) for row, seeds in shared]
-        corrected = []
-        for test in (
-            [paired_t_test(own, base) for own, base in pairs],
-            [randomization_test(own, base, seed=seed) for own, base in pairs],
-        ):
-            corrected.append(list(zip(test, holm(test).tolist(), bonferroni(test).tolist(), strict=True)))
-        for position, ((row, seeds), (own, base)) in enumerate(zip(shared, pairs, strict=True)):
-            difference, mean = float((own - base).mean()), float(base.mean())
-            interval = None
-            if len(set(turns.conversation_ids)) > 1:
-                interval = bootstrap_by_conversation(own - base, turns.conversation_ids, seed=seed)
-            found.append(
-                Difference(
-                    row=row.label,
-                    measure=measure,
-                    seeds=len(seeds),
-                    difference=difference,
-                    relative=difference / mean if mean else None,
-                    interval=interval,
-                    t_test=corrected[0][position],
-                    randomization=corrected[1][position],
-                )
-            )
-    return found
+        compared = compare_pairs(pairs, turns.conversation_ids, seed=seed)
+        for (row, seeds), (_, base), paired in zip(shared, pairs, compared, strict=True):
+            mean = float(base.mean())
+            relative = paired.difference / mean if mean else None
+            differences.append(Difference(row.label, measure, len(seeds), relative, paired))
+    return differences
 
 
 def turn_groups(turn_numbers: Sequence[int], *, least: int = 10) -> dict[str, list[int]]:

@@ -1,37 +1,20 @@
-"""Our rows beside the paper's: what was measured of every grid, what it says of the paper's claims, as tables and JSON.
+"""Our rows beside the paper's: what was measured of every grid, and what it says of the paper's claims, as values and JSON.
 
-Everything here is a function of plain points; ``paper_runs`` reads them from a workspace, ``paper_pages`` writes the directory.
+Everything here is a function of plain points: ``runs`` reads them from a workspace, ``tables`` and ``pages`` show them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
-from retort.measures.registry import figure
+from retort.measures.paired import Corrected
 from retort.report.paper.claims import CLAIMS, RULES, Grid, Verdict, verdict, verdict_without_grid
 from retort.report.paper.grid import Difference, Row, SeededRun, Turns, by_turn, compare_rows, grid_rows, turn_groups
 from retort.report.paper.published import MEASURES, REFERENCES, SOURCE, Question
 
-__all__ = [
-    "COMPARED",
-    "SHOWN",
-    "PaperReport",
-    "SweepGrid",
-    "claims_table",
-    "difference_cells",
-    "differences_table",
-    "grid_of",
-    "row_lines",
-    "rows_table",
-]
+__all__ = ["SHOWN", "PaperReport", "SweepGrid", "grid_of"]
 
-SHOWN: Final = (*MEASURES, "L0")
-COMPARED: Final = ("RR", "nDCG@3", "R@10", "R@100", "FLOPS", "L0")
-TOLD: Final = ("RR", "nDCG@3", "R@100", "FLOPS")  # of the differences, on the terminal; the pages have all
+SHOWN: Final = (*MEASURES, "L0")  # in the order of the paper's tables, to be read beside them
 
 
 @dataclass(frozen=True)
@@ -39,10 +22,10 @@ class SweepGrid:
     """One sweep that asks one of the paper's questions.
 
     Attributes:
-        sweep: Its folder's name.
-        trials: How many there shall be.
-        failed: How many of those that ended have failed.
-        grid: What it measured.
+        sweep: Name of its folder.
+        trials: Number of trials that it is to have.
+        failed: Number of those that ended in an error.
+        grid: The measures of its finished trials.
         ended: Whether the sweep has ended.
     """
 
@@ -67,7 +50,7 @@ class PaperReport:
     """All of the paper's grids in a workspace.
 
     Attributes:
-        split: What they were measured on.
+        split: The split on which they were measured.
         sweeps: The grids, in the paper's order.
     """
 
@@ -75,16 +58,16 @@ class PaperReport:
     sweeps: tuple[SweepGrid, ...]
 
     def verdicts(self) -> list[tuple[str | None, str, Verdict]]:
-        """Sweep (None: there is none), question and verdict, for each of the paper's claims, in the paper's order."""
-        found: list[tuple[str | None, str, Verdict]] = []
+        """Sweep (None: no sweep asks it), question and verdict, for each of the paper's claims, in the paper's order."""
+        verdicts: list[tuple[str | None, str, Verdict]] = []
         for space in CLAIMS:
-            told = [
+            of_claim = [
                 (one.sweep, space, said)
                 for one in self.sweeps
                 if one.grid.question.space == space and (said := verdict(one.grid)) is not None
             ]
-            found += told or [(None, space, verdict_without_grid(space))]
-        return found
+            verdicts += of_claim or [(None, space, verdict_without_grid(space))]
+        return verdicts
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON document."""
@@ -104,7 +87,7 @@ def grid_of(question: Question, runs: Sequence[SeededRun], turns: Turns) -> Grid
     rows = grid_rows(runs)
     own = [row for row in rows if _is_value(row, question)]
     baseline = own[0] if own else rows[0]
-    return Grid(question, rows, baseline, compare_rows(rows, baseline, turns, COMPARED), turns)
+    return Grid(question, rows, baseline, compare_rows(rows, baseline, turns, SHOWN), turns)
 
 
 def _is_value(row: Row, question: Question) -> bool:
@@ -142,95 +125,16 @@ def _sweep_json(one: SweepGrid) -> dict[str, Any]:
 
 
 def _difference_json(one: Difference) -> dict[str, Any]:
-    names = ("p", "p_holm", "p_bonferroni")
-    return asdict(one) | {
-        "t_test": dict(zip(names, one.t_test, strict=True)),
-        "randomization": dict(zip(names, one.randomization, strict=True)),
+    def p_values(test: Corrected) -> dict[str, float]:
+        return {"p": test.p, "p_holm": test.holm, "p_bonferroni": test.bonferroni}
+
+    return {
+        "row": one.row,
+        "measure": one.measure,
+        "seeds": one.seeds,
+        "difference": one.difference,
+        "relative": one.relative,
+        "interval": one.interval,
+        "t_test": p_values(one.paired.t_test),
+        "randomization": p_values(one.paired.randomization),
     }
-
-
-def row_lines(grid: Grid, row: Row) -> list[tuple[str, Mapping[str, float | None]]]:
-    """A row's lines: ours, the seeds' standard deviation where there are several, and the published figures."""
-    count = len(row.runs)
-    lines: list[tuple[str, Mapping[str, float | None]]] = [
-        (f"ours, {count} {'seed' if count == 1 else 'seeds'}", row.means)
-    ]
-    if count > 1:
-        lines.append(("  s.d.", row.deviations))
-    published = grid.published(row)
-    if published is not None:
-        lines.append(("  paper", published))
-    return lines
-
-
-def rows_table(one: SweepGrid, split: str) -> Table:
-    """The grid's means, their spread between seeds, and the published figures."""
-    grid = one.grid
-    title = f"{one.sweep} on {split} ({len(grid.turns.query_ids)} turns)"
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    table.add_column(grid.question.title, overflow="fold", max_width=24)
-    table.add_column("")
-    for name in SHOWN:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in grid.rows:
-        for number, (whose, values) in enumerate(row_lines(grid, row)):
-            label = Text(f"{row.label}{' (baseline)' if row is grid.baseline else ''}") if number == 0 else ""
-            cells = [figure(name, values.get(name)) for name in SHOWN]
-            table.add_row(label, whose, *cells, style="" if number == 0 else "dim")
-    table.caption = "; ".join(part for part in (f"paper: {SOURCE}", one.progress) if part)
-    table.caption_justify = "left"
-    return table
-
-
-def differences_table(grid: Grid, measures: Sequence[str] = TOLD) -> Table:
-    """Every row less the baseline's, with intervals and p; a star marks both tests below .05 after Holm's correction."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(f"less {grid.baseline.label}", overflow="fold", max_width=24)
-    for header in (
-        "seeds",
-        "difference",
-        "relative",
-        "95 % interval",
-        "p\nt test",
-        "p\nrandom.",
-        "Bonferroni\nrandom.",
-    ):
-        table.add_column(header, justify="right", no_wrap=True)
-    for measure in measures:
-        table.add_row(Text(measure, style="bold"))
-        for one in grid.differences:
-            if one.measure == measure:
-                table.add_row(Text(one.row), *difference_cells(one))
-        table.add_section()
-    table.caption = (
-        "p: two-sided, Holm over the rows of a measure unless said; * both below 0.05. Turns are averaged over the seeds that "
-        "both have. Intervals resample conversations."
-    )
-    table.caption_justify = "left"
-    return table
-
-
-def difference_cells(one: Difference) -> list[str]:
-    """A difference as text: seeds, difference, relative, interval, Holm's p of both tests, Bonferroni's."""
-    star = "*" if max(one.t_test[1], one.randomization[1]) < 0.05 else " "
-    interval = "-" if one.interval is None else f"[{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]"
-    relative = "-" if one.relative is None else f"{100 * one.relative:+.1f} %"
-    p_values = (one.t_test[1], one.randomization[1], one.randomization[2])
-    return [str(one.seeds), f"{one.difference:+.3f}{star}", relative, interval, *map(_p, p_values)]
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def claims_table(report: PaperReport) -> Table:
-    """The paper's claims and what our grids say of them, with the figures that decided."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="the paper's claims", title_justify="left", title_style="bold")
-    table.add_column("claim", ratio=2, overflow="fold")
-    table.add_column("here", no_wrap=True)
-    table.add_column("because", ratio=4, overflow="fold")
-    for sweep, _, said in report.verdicts():
-        reasons = [*([f"{sweep}:"] if sweep else []), *said.reasons]
-        table.add_row(Text(said.claim), Text(said.direction, style="bold"), Text("\n".join(reasons)))
-        table.add_section()
-    return table

@@ -1,10 +1,14 @@
-"""Tables in LaTeX that need booktabs and nothing else."""
+"""Tables and texts in LaTeX, which need booktabs and no other package."""
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["latex_bold", "latex_table", "latex_text"]
+from retort.report.render.table import Cell, Column, Heading, Table
+
+__all__ = ["MARKS", "latex_table", "latex_text"]
+
+MARKS: Final = {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$"}
 
 # What TeX reads as commands, and what the font that it begins with (OT1) has no glyph for.
 ESCAPED: Final = {
@@ -34,32 +38,39 @@ def latex_text(text: str) -> str:
     return re.sub("-(?=-)", "-{}", escaped)
 
 
-def latex_bold(text: str) -> str:
-    """LaTeX in bold."""
-    return rf"\textbf{{{text}}}"
-
-
-def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str) -> str:
-    """A table environment; the first column is text, the others are figures.
+def latex_table(table: Table, *, caption: str, label: str) -> str:
+    """A table environment, without the table's title and notes.
 
     Args:
-        header: One cell for each column, escaped.
-        rows: Cells as LaTeX.
+        table: The table; a heading spans all columns.
         caption: As LaTeX.
         label: For references; characters that a label should not have become hyphens.
     """
+    columns = "".join("r" if column.kind == "number" else "l" for column in table.columns)
     lines = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{caption}}}",
         rf"  \label{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', label)}}}",
-        rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
-        f"    {' & '.join(header)} \\\\",
+        _line([latex_text(column.name) for column in table.columns]),
         r"    \midrule",
-        *(f"    {' & '.join(row)} \\\\" for row in rows),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
     ]
-    return "\n".join(lines)
+    for each in table.rows:
+        if isinstance(each, Heading):
+            lines.append(_line([rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{latex_text(each.text)}}}}}"]))
+        else:
+            lines.append(_line([_cell(cell, column) for cell, column in zip(each.cells, table.columns, strict=True)]))
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"    {' & '.join(cells)} \\\\"
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    text = latex_text(cell.text)
+    if column.kind == "number":  # a sign is a sign in mathematics alone, a hyphen elsewhere
+        text = re.sub(r"(?<!\S)((?:\{\[\})?)([+-][0-9.]+)", r"\1$\2$", text)
+    return (rf"\textbf{{{text}}}" if cell.bold else text) + MARKS.get(cell.mark, latex_text(cell.mark))

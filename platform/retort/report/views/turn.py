@@ -1,51 +1,54 @@
 """A turn for the terminal."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
+from retort.report.render.table import Cell, Column, Row, Table, one_line, row
 
 __all__ = ["turn_view"]
 
 
 def turn_view(turn: dict[str, Any]) -> Table:
-    """What ``corpora.look.describe_turn`` found, readable."""
-    view = Table.grid(padding=(0, 2))
-    view.add_column(style="bold", no_wrap=True)
-    view.add_column()
+    """What ``views.look.describe_turn`` found, as a table of what each text is and the text."""
+    return Table("", (Column("", "name"), Column("", "text")), list(_rows(turn)), headless=True)
+
+
+def _rows(turn: dict[str, Any]) -> Iterator[Row]:
     further = "".join(f", {key} {value}" for key, value in turn["attributes"].items() if not key.startswith("ptkb"))
-    view.add_row(
+    yield _row(
         "turn",
-        Text(f"{turn['query_id']} ({turn['split']}, turn {turn['turn_number']} of {turn['conversation_id']}{further})"),
+        f"{turn['query_id']} ({turn['split']}, turn {turn['turn_number']} of {turn['conversation_id']}{further})",
     )
     for message in turn["history"]:
-        view.add_row(message["role"], Text(message["text"], style="dim"))
-    view.add_row("question", Text(turn["question"], style="bold"))
+        yield _row(message["role"], message["text"], style="dim")
+    yield _row("question", turn["question"], style="bold")
     if turn["answer"]:
-        view.add_row("answer", Text(turn["answer"], style="dim"))
+        yield _row("answer", turn["answer"], style="dim")
     if known := turn["attributes"].get("ptkb"):
-        view.add_row("of the user", Text(known, style="dim"))
+        yield _row("of the user", known, style="dim")
     if turn["read"] is None:
-        view.add_row("student reads", Text(turn["context"]))
+        yield _row("student reads", turn["context"])
     else:
-        view.add_row("student reads", _read(turn["read"]))
+        yield from _read(turn["read"])
     for teacher, rewrite in turn["rewrites"].items():
-        view.add_row(f"rewrite: {teacher}", Text(rewrite))
+        yield _row(f"rewrite: {teacher}", rewrite)
     for passage in turn["judged"]:
-        view.add_row(
-            f"relevance {passage['relevance']}",
-            Text(f"{passage['doc_id']}  {passage['title']}: {passage['text'][:300]}"),
-        )
-    return view
+        text = f"{passage['doc_id']}  {passage['title']}: {one_line(passage['text'][:300])}"
+        yield _row(f"relevance {passage['relevance']}", text)
 
 
-def _read(read: dict[str, Any]) -> Text:
+def _row(name: str, text: str, style: str = "") -> Row:
+    return row(Cell(name, style="bold"), Cell(text, style=style))
+
+
+def _read(read: dict[str, Any]) -> Iterator[Row]:
     """The parts of the context, and what the budget cuts of each."""
-    text = Text(f"{read['tokens']} of {read['max_tokens']} tokens", style="dim")
+    yield _row("student reads", f"{read['tokens']} of {read['max_tokens']} tokens", style="dim")
     for segment in read["segments"]:
-        text.append("\n")
-        text.append(segment["read"], style="not dim")
-        if segment["kept"] < segment["tokens"]:
-            lost = f"[{segment['tokens'] - segment['kept']} of {segment['tokens']} tokens are cut"
-            text.append(f" {lost}: {segment['text']}]" if not segment["kept"] else f" {lost}]", style="dim")
-    return text
+        lost = f"[{segment['tokens'] - segment['kept']} of {segment['tokens']} tokens are cut"
+        if segment["kept"] == segment["tokens"]:
+            yield _row("", segment["read"])
+        elif segment["kept"]:
+            yield _row("", f"{segment['read']} {lost}]")
+        else:
+            yield _row("", f"{lost}: {segment['text']}]", style="dim")
