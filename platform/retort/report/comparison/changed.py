@@ -49,24 +49,24 @@ class ChangedTurn:
     """One turn on which a run and the baseline differ.
 
     Attributes:
-        run: The run.
-        baseline: The baseline.
-        outcome: Whether the run won or lost it.
+        run: Label of the run.
+        baseline: Label of the baseline.
+        outcome: Whether the run won or lost the turn.
         number: 1 for the turn that changed most.
         of: How many wins, or losses, there are.
-        measure: By which measure.
-        before: The baseline's value.
-        after: The run's.
-        query_id: The turn.
-        conversation_id: Its conversation.
-        turn_number: Its number there.
-        attributes: Its further columns.
-        history: What was said before, oldest first.
-        question: What is asked.
+        measure: The measure by which turns are ordered.
+        before: The baseline's value of the measure.
+        after: The run's value.
+        query_id: Names the turn.
+        conversation_id: The conversation that the turn belongs to.
+        turn_number: The number of the turn in its conversation.
+        attributes: The turn's further columns, but for long texts.
+        history: The messages before the turn, oldest first.
+        question: The user's question.
         rewrites: Teacher -> rewrite.
         relevant: The relevant passages, the most relevant first.
-        baseline_top: The baseline's best passages.
-        top: The run's.
+        baseline_top: The first passages of the baseline's ranking.
+        top: The first passages of the run's ranking.
     """
 
     run: str
@@ -101,8 +101,8 @@ def most_changed(
     Args:
         run: query_id -> measure -> value.
         baseline: The same turns and measures.
-        measure: By which measure; among equal changes RR decides, then the query_id.
-        count: How many of each.
+        measure: The measure that is compared; among equal changes RR decides, then the query_id.
+        count: How many wins, and how many losses, are returned at most.
 
     Returns:
         Outcome -> (query_ids, the greatest change first; how many there are in all).
@@ -131,11 +131,11 @@ def changed_turns(
 
     Args:
         workspace: Holds passages and rewrites.
-        systems: Those that are compared, the baseline among them or not.
-        baseline: What with.
+        systems: The systems that are compared with the baseline, which may be among them.
+        baseline: The system that they are compared with.
         questions: The judged turns.
-        measure: By which measure.
-        count: How many of each.
+        measure: The measure that is compared.
+        count: How many wins, and how many losses, of each system are returned at most.
     """
     turns = {turn.query_id: turn for turn in questions.turns}
     teachers = [teacher for system in (baseline, *systems) for teacher in system.teachers]
@@ -154,34 +154,34 @@ def changed_turns(
                 ranks = (ranked(before.get(query_id, {})), ranked(after.get(query_id, {})))
                 chosen.append(_Chosen(system, outcome, number, of, query_id, relevant, *ranks))
     # All at once: finding one passage's row reads every doc_id of the collection.
-    shown = [doc_id for one in chosen for doc_id in (*one.relevant, *one.before[:TOP], *one.after[:TOP])]
+    shown = [doc_id for choice in chosen for doc_id in (*choice.relevant, *choice.before[:TOP], *choice.after[:TOP])]
     texts = passages_by_id(workspace, shown) if shown else {}
-    found = []
-    for one in chosen:
-        turn, judged = turns[one.query_id], questions.judgements[one.query_id]
-        found.append(
+    changed = []
+    for choice in chosen:
+        turn, judged = turns[choice.query_id], questions.judgements[choice.query_id]
+        changed.append(
             ChangedTurn(
-                run=one.system.label,
+                run=choice.system.label,
                 baseline=baseline.label,
-                outcome=one.outcome,
-                number=one.number,
-                of=one.of,
+                outcome=choice.outcome,
+                number=choice.number,
+                of=choice.of,
                 measure=measure,
-                before=baseline.per_turn[one.query_id][measure],
-                after=one.system.per_turn[one.query_id][measure],
-                query_id=one.query_id,
+                before=baseline.per_turn[choice.query_id][measure],
+                after=choice.system.per_turn[choice.query_id][measure],
+                query_id=choice.query_id,
                 conversation_id=turn.conversation_id,
                 turn_number=turn.turn_number,
                 attributes=_short(turn),
                 history=turn.history,
                 question=turn.question,
-                rewrites={name: own[one.query_id] for name, own in rewrites.items() if one.query_id in own},
-                relevant=tuple(_judged(doc_id, judged, texts, one) for doc_id in one.relevant),
-                baseline_top=_top(one.before, judged, texts),
-                top=_top(one.after, judged, texts),
+                rewrites={name: own[choice.query_id] for name, own in rewrites.items() if choice.query_id in own},
+                relevant=tuple(_judged(doc_id, judged, texts, choice) for doc_id in choice.relevant),
+                baseline_top=_top(choice.before, judged, texts),
+                top=_top(choice.after, judged, texts),
             )
         )
-    return found
+    return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +201,10 @@ def _short(turn: Turn) -> dict[str, str]:
     return {key: value for key, value in turn.attributes.items() if len(value) <= 60}
 
 
-def _judged(doc_id: str, judged: Mapping[str, int], texts: Mapping[str, Passage], one: _Chosen) -> Judged:
+def _judged(doc_id: str, judged: Mapping[str, int], texts: Mapping[str, Passage], choice: _Chosen) -> Judged:
     passage = texts.get(doc_id, Passage(doc_id, "", UNKNOWN))
-    places = [ranking.index(doc_id) + 1 if doc_id in ranking else None for ranking in (one.before, one.after)]
-    return Judged(doc_id, judged[doc_id], passage.title, passage.text, places[0], places[1])
+    ranks = [ranking.index(doc_id) + 1 if doc_id in ranking else None for ranking in (choice.before, choice.after)]
+    return Judged(doc_id, judged[doc_id], passage.title, passage.text, ranks[0], ranks[1])
 
 
 def _top(ranking: Sequence[str], judged: Mapping[str, int], texts: Mapping[str, Passage]) -> tuple[Placed, ...]:

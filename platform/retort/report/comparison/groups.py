@@ -108,7 +108,7 @@ def compare_groups(
 def turns_by(turns: Sequence[Turn], column: str, *, of_split: Sequence[Turn] | None = None) -> dict[str, list[str]]:
     """Turns by the value of a column: ``turn_number``, any attribute, or ``topic_switch``.
 
-    ``topic_switch`` is the corpus's own column where it has one; else it is told from a column ``topic``: whether the turn
+    ``topic_switch`` is the corpus's own column where it has one; else it follows from a column ``topic``: whether the turn
     before it in the conversation has another topic.
 
     Args:

@@ -9,7 +9,7 @@ from retort.report.comparison.runs import Comparison
 from retort.report.comparison.tables import comparison_tables, summary_table, values_table
 from retort.report.render.markdown import markdown_section
 from retort.report.render.table import csv_text
-from retort.report.render.terminal import columns_told, terminal_text
+from retort.report.render.terminal import columns_variable, terminal_text
 
 __all__ = ["Form", "comparison_text"]
 
@@ -23,7 +23,7 @@ def comparison_text(comparison: Comparison, form: Form) -> str:
 
 def _terminal(comparison: Comparison) -> str:
     tables = comparison_tables(comparison)
-    return "\n\n".join(terminal_text(table, columns_told()).plain for table in tables) + "\n"
+    return "\n\n".join(terminal_text(table, columns_variable()).plain for table in tables) + "\n"
 
 
 def _markdown(comparison: Comparison) -> str:

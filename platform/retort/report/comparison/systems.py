@@ -30,9 +30,9 @@ class Questions:
     """The judged turns of a split.
 
     Attributes:
-        split: As it was asked for.
-        source: The split of the corpus that they stand in, which is another one for ``validate``.
-        turns: The judged ones.
+        split: The split as the user named it.
+        source: The split of the corpus that the turns come from, which is another one for ``validate``.
+        turns: The judged turns.
         of_split: All turns of ``source``.
         judgements: query_id -> doc_id -> relevance.
         relevant_from: Least relevance that counts as relevant where a measure is not graded.
@@ -48,15 +48,15 @@ class Questions:
 
 @dataclass(frozen=True)
 class System:
-    """One of those that are compared.
+    """One of the systems that are compared.
 
     Attributes:
-        named: What it is.
+        named: The system as the user named it.
         source: The run's or baseline's folder, or the file.
         per_turn: query_id -> measure -> value; another system's has neither FLOPS nor L0.
-        notes: What is to be known of it.
-        teachers: Whose rewrites it was trained on or asks.
-        folder: Its evaluation; None for a file.
+        notes: What a reader must know of it, a line each.
+        teachers: The teachers whose rewrites it was trained on, or which it asks.
+        folder: The folder of its evaluation; None for a file.
         run: query_id -> doc_id -> score; None where ``folder`` has it.
     """
 
@@ -70,7 +70,7 @@ class System:
 
     @property
     def label(self) -> str:
-        """How tables call it."""
+        """The name that tables show."""
         return self.named.label
 
     def rankings(self) -> Mapping[str, Mapping[str, float]]:
@@ -85,7 +85,7 @@ def judged_questions(workspace: Workspace, split: str, *, run: str | None = None
     """The judged turns of a split.
 
     Args:
-        workspace: Where they are.
+        workspace: Holds the turns and judgements.
         split: A split, or ``validate``: what the run's experiment holds out.
         run: A run; None: ``validate`` is what the experiment holds out that was prepared last.
 

@@ -81,19 +81,19 @@ def _validation_recalls(
     workspace: Workspace, families: Sequence[Family], unregularised: Mapping[int, FamilyTrial], progress: Progress
 ) -> dict[str, Recalls]:
     """R@100 of every trial on its own validation turns, which are the same for all trials with a seed."""
-    found: dict[str, Recalls] = {}
+    recalls: dict[str, Recalls] = {}
     for seed, plain in unregularised.items():
         evaluator = Evaluator(workspace, HELD_OUT, progress)
         trials = [trial.run for family in families for trial in family.trials if trial.seed == seed]
         runs = list(dict.fromkeys([plain.run, *trials]))
         evaluator.measure_all(runs)
-        found |= {run: (evaluator.turns.conversation_ids, evaluator.values(run)["R@100"]) for run in runs}
-    return found
+        recalls |= {run: (evaluator.turns.conversation_ids, evaluator.values(run)["R@100"]) for run in runs}
+    return recalls
 
 
 def _sweeps(workspace: Workspace, name: str) -> list[Sweep]:
-    found = {sweep.label: sweep for part in name.split(",") for sweep in find_sweeps(workspace, part.strip())}
-    return list(found.values())
+    sweeps = {sweep.label: sweep for part in name.split(",") for sweep in find_sweeps(workspace, part.strip())}
+    return list(sweeps.values())
 
 
 def _trials(evaluator: Evaluator, sweeps: Sequence[Sweep]) -> tuple[FamilyTrial, ...]:

@@ -65,11 +65,11 @@ class Grid:
     """A sweep that asks one of the paper's questions.
 
     Attributes:
-        question: Which.
-        rows: Its settings.
-        baseline: The row that the others are compared with.
-        differences: Of every measure, as ``grid.compare_rows`` gives them.
-        turns: What the values are of.
+        question: The question.
+        rows: One for each setting.
+        baseline: The row with which the others are compared.
+        differences: All rows less the baseline's, on every measure, as ``grid.compare_rows`` gives them.
+        turns: The turns of the values.
     """
 
     question: Question
@@ -80,8 +80,8 @@ class Grid:
 
     def value(self, row: Row | str) -> Scalar:
         """A row's value of the key that the question is about."""
-        found = row if isinstance(row, Row) else next(one for one in self.rows if one.label == row)
-        return found.setting.get(self.question.key)
+        own = row if isinstance(row, Row) else next(each for each in self.rows if each.label == row)
+        return own.setting.get(self.question.key)
 
     def published(self, row: Row | str) -> Published | None:
         """The published figures of a row, where there are any."""
@@ -96,8 +96,8 @@ class Verdict:
 
     Attributes:
         claim: The claim's text.
-        direction: What the rules come to.
-        reasons: The figures that decided.
+        direction: Whether the claim holds by the rules.
+        reasons: The figures that decided, a line each.
     """
 
     claim: str
@@ -198,7 +198,7 @@ def samples(grid: Grid) -> tuple[Direction, list[str]]:
     rise, or the fewest are significantly better than 16. The measures are then joined by ``_joined``.
     """
     tested = _tested(grid, ("RR", "R@100"))
-    found: list[Direction] = []
+    directions: list[Direction] = []
     for measure in ("RR", "R@100"):
         by_count = {_number(grid.value(one.difference.row)): one for one in tested if one.difference.measure == measure}
         base = _number(grid.value(grid.baseline))
@@ -208,12 +208,12 @@ def samples(grid: Grid) -> tuple[Direction, list[str]]:
         fewest = by_count[min(by_count)]
         rise = -fewest.difference.difference
         if fewest.better or any(one.better and one.difference.difference >= rise for one in larger):
-            found.append("does not hold")
+            directions.append("does not hold")
         elif fewest.worse and all(one.difference.interval and one.difference.interval[1] < rise for one in larger):
-            found.append("holds")
+            directions.append("holds")
         else:
-            found.append("can't be told")
-    return _joined(found), [one.text() for one in tested]
+            directions.append("can't be told")
+    return _joined(directions), [one.text() for one in tested]
 
 
 def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
@@ -301,9 +301,9 @@ def _tested(grid: Grid, measures: Sequence[str]) -> list[_Tested]:
     return [_Tested(one, float(p)) for one, p in zip(chosen, holm([one.p for one in chosen]), strict=True)]
 
 
-def _joined(found: Sequence[Direction]) -> Direction:
+def _joined(directions: Sequence[Direction]) -> Direction:
     """What one measure says and no other contradicts."""
-    said = {one for one in found if one != "can't be told"}
+    said = {direction for direction in directions if direction != "can't be told"}
     return said.pop() if len(said) == 1 else "can't be told"
 
 

@@ -47,9 +47,9 @@ class SeededRun:
     """One trained student.
 
     Attributes:
-        run: Its name.
-        setting: The searched keys with its values, the seed left out.
-        seed: Of its training.
+        run: The name of its run.
+        setting: The searched keys with the trial's values, the seed left out.
+        seed: Seed of the training.
         values: Measure -> (N,), by turn.
     """
 
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Its seeds, ascending."""
+        """The seeds of the runs, ascending."""
         return tuple(run.seed for run in self.runs)
 
 
@@ -156,11 +156,11 @@ def compare_rows(
     """Each row that shares a seed with the baseline, less the baseline: by measure, then in the rows' order.
 
     Args:
-        rows: The grid's, the baseline's among them or not.
-        baseline: What the others are compared with.
-        turns: Of the values.
-        measures: Which measures.
-        seed: Of the randomisation test and of the bootstrap.
+        rows: The rows of the grid; the baseline's may be among them.
+        baseline: The row with which the others are compared.
+        turns: The turns of the values.
+        measures: The measures that are compared.
+        seed: Seed of the randomisation test and of the bootstrap.
 
     Raises:
         InputError: If there are fewer than two turns.
@@ -181,29 +181,29 @@ def compare_rows(
 
 
 def turn_groups(turn_numbers: Sequence[int], *, least: int = 10) -> dict[str, list[int]]:
-    """Places of the turns by turn number; the deepest numbers are one group where it takes several to hold ``least`` turns.
+    """Positions of the turns by turn number; the deepest numbers are one group where it takes several to hold ``least`` turns.
 
     Returns:
-        Label (``3``, ``9+``) -> places in ``turn_numbers``, by ascending turn number.
+        Label (``3``, ``9+``) -> positions in ``turn_numbers``, by ascending turn number.
     """
-    places: dict[int, list[int]] = {}
-    for place, number in enumerate(turn_numbers):
-        places.setdefault(number, []).append(place)
-    numbers = sorted(places)
+    positions: dict[int, list[int]] = {}
+    for position, number in enumerate(turn_numbers):
+        positions.setdefault(number, []).append(position)
+    numbers = sorted(positions)
     held = 0
     last = len(numbers)
     while last and held < least:
         last -= 1
-        held += len(places[numbers[last]])
-    groups = {str(number): places[number] for number in numbers[:last]}
+        held += len(positions[numbers[last]])
+    groups = {str(number): positions[number] for number in numbers[:last]}
     if numbers:
         deepest = numbers[last:]
         label = str(deepest[0]) if len(deepest) == 1 else f"{deepest[0]}+"
-        groups[label] = [place for number in deepest for place in places[number]]
+        groups[label] = [position for number in deepest for position in positions[number]]
     return groups
 
 
 def by_turn(row: Row, turns: Turns, measure: str) -> dict[str, float]:
     """Mean over the turns of each group of :func:`turn_groups`, and over the row's seeds."""
     values = seed_mean(row, measure)
-    return {label: float(values[places].mean()) for label, places in turn_groups(turns.turn_numbers).items()}
+    return {label: float(values[positions].mean()) for label, positions in turn_groups(turns.turn_numbers).items()}

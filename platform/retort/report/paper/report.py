@@ -106,7 +106,7 @@ def _sweep_json(one: SweepGrid) -> dict[str, Any]:
         "conversations": len(set(grid.turns.conversation_ids)),
         "baseline": grid.baseline.label,
         "progress": one.progress or None,
-        "turns_by_number": {label: len(places) for label, places in groups.items()},
+        "turns_by_number": {label: len(positions) for label, positions in groups.items()},
         "rows": [
             {
                 "row": row.label,

@@ -19,10 +19,10 @@ def paper_report(
     """Measure the trials of the paper's grids on a split, and set them beside the published figures.
 
     Args:
-        workspace: Where the sweeps are.
-        split: What is reported on; trials that were not measured on it are now.
+        workspace: Holds the sweeps and their runs.
+        split: The split that is reported on; trials that were not measured on it yet are measured now.
         names: Sweeps or beginnings of their names; none: every sweep that asks one of the paper's questions.
-        progress: Told of every run.
+        progress: Called for every run.
 
     Raises:
         InputError: If there is no such sweep, none has a finished trial, or a named one asks none of the paper's questions.
@@ -45,13 +45,13 @@ def paper_report(
 def _chosen(workspace: Workspace, names: Sequence[str]) -> list[Sweep]:
     spaces = ", ".join(question.space for question in QUESTIONS)
     if not names:
-        found = [sweep for sweep in list_sweeps(workspace) if question_of(sweep.name) is not None]
-        if not found:
+        asked = [sweep for sweep in list_sweeps(workspace) if question_of(sweep.name) is not None]
+        if not asked:
             raise InputError(
                 f"workspace {workspace.url} has no sweep of the paper's questions ({spaces}): "
                 "retort sweep search_spaces/paper_contrastive.yaml --help"
             )
-        return found
+        return asked
     chosen = {sweep.label: sweep for name in names for sweep in find_sweeps(workspace, name)}
     for sweep in chosen.values():
         if question_of(sweep.name) is None:

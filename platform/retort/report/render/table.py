@@ -124,7 +124,7 @@ def row(*cells: Cell | str, style: str = "") -> Row:
 def measure_columns(names: Sequence[str], suffix: str = "") -> tuple[Column, ...]:
     """A column for each measure, as important as the measure is."""
     last = len(_MEASURES_BY_IMPORTANCE)
-    order = {name: 50 + last - place for place, name in enumerate(_MEASURES_BY_IMPORTANCE)}
+    order = {name: 50 + last - position for position, name in enumerate(_MEASURES_BY_IMPORTANCE)}
     return tuple(Column(name + suffix, importance=order.get(name, 50)) for name in names)
 
 
@@ -157,7 +157,7 @@ def records(table: Table) -> list[dict[str, float | str | None]]:
     """
     sectioned = any(isinstance(each, Heading) for each in table.rows)
     section = ""
-    found: list[dict[str, float | str | None]] = []
+    rows: list[dict[str, float | str | None]] = []
     for each in table.rows:
         if isinstance(each, Heading):
             section = each.text
@@ -166,17 +166,17 @@ def records(table: Table) -> list[dict[str, float | str | None]]:
         for column, cell in zip(table.columns, each.cells, strict=True):
             value = cell.text if cell.value is None else cell.value
             own[column.name] = None if isinstance(value, float) and not math.isfinite(value) else value
-        found.append(own)
-    return found
+        rows.append(own)
+    return rows
 
 
 def csv_text(table: Table) -> str:
     """The rows as CSV, with a header."""
     stream = io.StringIO()
-    found = records(table)
+    rows = records(table)
     writer = csv.DictWriter(
-        stream, list(found[0]) if found else [column.name for column in table.columns], lineterminator="\n"
+        stream, list(rows[0]) if rows else [column.name for column in table.columns], lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows(rows)
     return stream.getvalue()

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from retort.report.render.table import Cell, Column, Row, Table
 
-__all__ = ["TableConsole", "columns_told", "output_width", "table_console", "terminal_text"]
+__all__ = ["TableConsole", "columns_variable", "output_width", "table_console", "terminal_text"]
 
 GAP = 2  # blanks between columns
 NARROWEST = 20  # of a column of text, in which only longer words are broken
@@ -32,15 +32,15 @@ UNLIMITED = 100_000
 Line = list[tuple[str, str]]  # parts of a line, with their styles
 
 
-def columns_told() -> int | None:
-    """What ``COLUMNS`` says; None: nothing, or no number."""
-    told = os.environ.get("COLUMNS", "")
-    return int(told) if told.isdecimal() and int(told) > 0 else None
+def columns_variable() -> int | None:
+    """The width that the environment's ``COLUMNS`` says; None where it says none."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) > 0 else None
 
 
 def output_width(stream: TextIO) -> int | None:
     """Columns of a terminal, or else what ``COLUMNS`` says; None: as many as it takes."""
-    return shutil.get_terminal_size().columns if stream.isatty() else columns_told()
+    return shutil.get_terminal_size().columns if stream.isatty() else columns_variable()
 
 
 class TableConsole:
@@ -121,7 +121,7 @@ def terminal_text(table: Table, width: int | None = None) -> Text:
             lines += [[(line, "bold")] for line in wrapped(each.text, most)]
     notes = list(table.notes)
     every = range(len(table.columns))
-    if left := [table.columns[place].name for place in every if place not in layout.shown]:
+    if left := [table.columns[index].name for index in every if index not in layout.shown]:
         least = min(_measured(table, tuple(every), 0, compact=True, stacked=stacked).room for stacked in _ways(table))
         notes.insert(0, f"not shown at {width} columns: {', '.join(left)} (all fit into {least})")
     for note in notes:
@@ -180,18 +180,18 @@ def _fitted(table: Table, shown: tuple[int, ...], width: int, *, compact: bool, 
         free = shown[1:] if stacked else shown
         if layout.room <= width or len(free) == 1:
             return layout
-        least = min(free, key=lambda place: (table.columns[place].importance, -place))
-        shown = tuple(place for place in shown if place != least)
+        least = min(free, key=lambda index: (table.columns[index].importance, -index))
+        shown = tuple(index for index in shown if index != least)
 
 
 def _measured(table: Table, shown: tuple[int, ...], width: int, *, compact: bool, stacked: bool) -> _Layout:
     """Widths of columns and lines of their headers; columns of text share what room the others leave."""
     rows = [each for each in table.rows if isinstance(each, Row)]
-    columns = [table.columns[place] for place in shown]
+    columns = [table.columns[index] for index in shown]
     widths, headers, fillers, texts = [], [], [], {}
-    for position, (place, column) in enumerate(zip(shown, columns, strict=True)):
-        filler = " " if any(each.cells[place].mark for each in rows) else ""
-        lines = [line for each in rows for line in _lines(each.cells[place], column, filler)]
+    for position, (index, column) in enumerate(zip(shown, columns, strict=True)):
+        filler = " " if any(each.cells[index].mark for each in rows) else ""
+        lines = [line for each in rows for line in _lines(each.cells[index], column, filler)]
         natural = max(map(cell_len, lines), default=0)
         header: tuple[str, ...] = () if table.headless else tuple(column.header.split("\n"))
         if compact and header:
@@ -205,7 +205,9 @@ def _measured(table: Table, shown: tuple[int, ...], width: int, *, compact: bool
         fillers.append(filler)
     layout = _Layout(shown, tuple(widths), tuple(headers), tuple(fillers), stacked)
     if layout.room > width and texts:
-        for position, share in _shared(texts, width - layout.room + sum(widths[place] for place in texts)).items():
+        for position, share in _shared(
+            texts, width - layout.room + sum(widths[position] for position in texts)
+        ).items():
             widths[position] = share
     return replace(layout, widths=tuple(widths))
 
@@ -248,10 +250,10 @@ def _header(columns: Sequence[Column], layout: _Layout) -> list[Line]:
 
 def _row(columns: Sequence[Column], own: Row, layout: _Layout) -> list[Line]:
     blocks, styles = [], []
-    for place, width, filler in zip(layout.shown, layout.widths, layout.fillers, strict=True):
-        cell = own.cells[place]
-        lines = _lines(cell, columns[place], filler)
-        if columns[place].kind == "text":
+    for index, width, filler in zip(layout.shown, layout.widths, layout.fillers, strict=True):
+        cell = own.cells[index]
+        lines = _lines(cell, columns[index], filler)
+        if columns[index].kind == "text":
             lines = [part for line in lines for part in wrapped(line, width, fold=True)]
         blocks.append(lines)
         styles.append(f"{own.style} {cell.style}".strip())

@@ -32,12 +32,12 @@ def find_turn(workspace: Workspace, query_id: str, *, split: str | None) -> tupl
         InputError: If there is no such turn, or several splits have one.
     """
     searched = [split] if split is not None else splits(workspace)
-    found = [(name, turn) for name in searched for turn in read_turns(workspace, name) if turn.query_id == query_id]
-    if len(found) != 1:
-        where = ", ".join(name for name, _ in found) or ", ".join(searched)
-        problem = f"is in {where}; choose one with --split" if found else f"is in none of {where}"
+    matches = [(name, turn) for name in searched for turn in read_turns(workspace, name) if turn.query_id == query_id]
+    if len(matches) != 1:
+        where = ", ".join(name for name, _ in matches) or ", ".join(searched)
+        problem = f"is in {where}; choose one with --split" if matches else f"is in none of {where}"
         raise InputError(f"the turn {query_id!r} {problem}")
-    return found[0]
+    return matches[0]
 
 
 def describe_turn(
@@ -121,7 +121,7 @@ def _known(workspace: Workspace, doc_ids: list[str]) -> dict[str, Passage]:
 def rewrites_of(workspace: Workspace, split: str) -> dict[str, dict[str, str]]:
     """Every teacher's rewrites of a split: teacher -> query_id -> rewrite, teachers sorted by name."""
     # Read here, and not through teachers: the two packages stand side by side and do not import each other.
-    found: dict[str, dict[str, str]] = {}
+    by_teacher: dict[str, dict[str, str]] = {}
     base = f"{workspace.root}/rewrites"
     teachers = (
         sorted(path.rsplit("/", 1)[-1] for path in workspace.fs.ls(base, detail=False))
@@ -133,5 +133,5 @@ def rewrites_of(workspace: Workspace, split: str) -> dict[str, dict[str, str]]:
         record = folder.record()
         if record is not None:
             columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
-            found[teacher] = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
-    return found
+            by_teacher[teacher] = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
+    return by_teacher
