@@ -129,7 +129,7 @@ def test_groups_add_up_to_the_whole(compare, run, column):
         assert mean == pytest.approx(whole["difference"])
 
 
-def test_the_turns_that_changed_most_can_be_read(compare, path, run, trec):
+def test_the_turns_that_changed_most_can_be_read(compare, path, run, trec, monkeypatch):
     done = compare("baseline:last", run, "--show", "2", "--measure", "RR", "--json")
     found = done.json()
     whole = next(row for row in found["rows"] if (row["run"], row["measure"]) == (run, "RR"))
@@ -154,10 +154,11 @@ def test_the_turns_that_changed_most_can_be_read(compare, path, run, trec):
             assert passage["rank"] == place and passage["text"]
         assert list(turn["rewrites"]) == ["synthetic"] and turn["question"]
 
+    monkeypatch.setenv("COLUMNS", "100")
     shown = compare("baseline:last", run, "--show", "2", "--measure", "RR").out
     for turn in found["changed"]:
         assert turn["query_id"] in shown and turn["question"].split()[0] in shown
-    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 100
+    assert all(len(line) <= 100 and line == line.rstrip() for line in shown.splitlines())
 
 
 def test_out_writes_what_its_ending_says_and_overwrites_nothing(compare, run, tmp_path):

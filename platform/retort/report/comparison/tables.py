@@ -227,7 +227,7 @@ def _top(label: str, top: "Sequence[Placed]") -> Table:
         )
         rows.append(row(str(passage.rank), relevance, shortened(_passage(passage.title, passage.text), SNIPPET)))
     columns = (Column("rank"), Column("relevance"), Column("passage", "text"))
-    notes = ["- is not judged."] if any(passage.relevance is None for passage in top) else []
+    notes = ["relevance -: nobody judged the passage."] if any(passage.relevance is None for passage in top) else []
     return Table(f"top of {label}", columns, rows, notes if top else ["nothing retrieved"])
 
 
