@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure as Picture
+from matplotlib.image import imread
 from rich.console import Console, RenderableType
 
 from retort.storage import Workspace
@@ -79,6 +82,30 @@ def browse() -> Callable[..., tuple[object, list[str]]]:
         return value, [*console, *(f"asked for {name}" for name in asked)]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def overlapping() -> Callable[[Picture], list[tuple[str, str]]]:
+    """Pairs of the texts beside the points of a picture that lie on each other as matplotlib draws them."""
+
+    def pairs(picture: Picture) -> list[tuple[str, str]]:
+        picture.draw_without_rendering()
+        boxes = [(text.get_text(), text.get_window_extent()) for axes in picture.axes for text in axes.texts]
+        return [(a, b) for n, (a, box) in enumerate(boxes) for b, other in boxes[:n] if box.overlaps(other)]
+
+    return pairs
+
+
+@pytest.fixture(scope="session")
+def pixels() -> Callable[[bytes], tuple[int, int, set[str]]]:
+    """Width and height of a PNG, and the colours that occur in it."""
+
+    def read(content: bytes) -> tuple[int, int, set[str]]:
+        image = (imread(io.BytesIO(content))[..., :3] * 255).round().astype(np.int64)
+        colours = np.unique(image @ [1 << 16, 1 << 8, 1])
+        return image.shape[1], image.shape[0], {f"#{colour:06X}" for colour in colours}
+
+    return read
 
 
 def _points() -> list[TrialPoint]:
@@ -157,7 +184,7 @@ def plain_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for turn in range(1, 8)
         }
         evaluation = place.folder(f"{parent}/plain-dev-exact-{number:02d}")
-        with evaluation.writing("evaluation", 2, config={"split": "dev"}, inputs={}) as writer:
+        with evaluation.writing("evaluation", 2, config={"split": "dev", "engine": "exact"}, inputs={}) as writer:
             content = json.dumps({**own, "by_turn": by_turn}).encode()
             writer.add(evaluation.write_bytes("measures.json", content))
             writer.counts |= own

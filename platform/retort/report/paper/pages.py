@@ -7,10 +7,11 @@ from pathlib import Path
 
 from retort.errors import InputError
 from retort.measures.registry import figure
+from retort.report.paper.by_turn import by_turn_figure
 from retort.report.paper.claims import RULES
-from retort.report.paper.plots import by_turn_figures
 from retort.report.paper.published import REFERENCES, SOURCE
 from retort.report.paper.report import COMPARED, SHOWN, PaperReport, SweepGrid, difference_cells, row_lines
+from retort.report.render.files import drawn_files
 from retort.storage import Workspace
 from retort.storage.files import write_all, write_aside
 
@@ -28,7 +29,8 @@ def paper_pages(report: PaperReport) -> dict[str, bytes]:
     """File name -> content."""
     pages = {"paper.json": (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode()}
     for one in report.sweeps:
-        for kind, content in by_turn_figures(one.grid, f"{one.sweep} on {report.split}").items():
+        figure_of_grid = by_turn_figure(one.grid, one.sweep)
+        for kind, content in drawn_files(figure_of_grid, f"{one.sweep} on {report.split}").items():
             pages[f"{one.sweep}.{kind}"] = content
     pages["paper.md"] = _markdown(report).encode()
     return pages

@@ -12,11 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from retort.measures.registry import Direction, figure
-from retort.report.sweep.plots import plot_front_png, write_front_html
 from retort.sweeps.front import OBJECTIVES, front_rows
 from retort.sweeps.trial import TrialPoint, constant_knobs, knob_text, short_knobs, varying_knobs
 
-__all__ = ["TrialPoint", "front_json", "front_rows", "front_table", "plot_front_png", "write_front_html"]
+__all__ = ["TrialPoint", "front_json", "front_rows", "front_table"]
 
 WIDTH: Final = 100
 HEADER_WIDTH: Final = 11

@@ -13,11 +13,11 @@ from retort.report.render.interactive import figure_html
 from retort.report.sweep.front_figures import front_figures
 from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_figure
 from retort.report.sweep.report import SweepReport
-from retort.report.sweep.texts import baseline_name
+from retort.report.sweep.texts import baseline_name, front_numbers
 from retort.report.sweep.turns import turn_figure
 from retort.sweeps.trial import TrialPoint, constant_knobs, knob_text, short_knobs, varying_knobs
 
-__all__ = ["PAGE", "report_pages"]
+__all__ = ["PAGE", "report_page", "report_pages"]
 
 PAGE: Final = "report.html"
 _MEASURES: Final = ("R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0")
@@ -27,17 +27,25 @@ Cell = tuple[str, float | None, str]  # text, what it is sorted by (None: its te
 
 def report_pages(report: SweepReport) -> dict[str, bytes]:
     """File name -> content: the page, ``figures/`` as PNG and SVG, ``reproduce/`` with the YAMLs that its commands name."""
-    fronts = front_figures(report)
-    knobs = [
-        one for one in (slice_figure(report), parallel_figure(report), importance_figure(report)) if one is not None
-    ]
-    turns = turn_figure(report)
+    fronts, knobs, turns = _figures(report)
     pages = {PAGE: _page(report, fronts, knobs, turns).encode()}
     for drawn in (*fronts, *knobs, *([turns] if turns is not None else [])):
         pages |= {
             f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn, report.sweep.name).items()
         }
     return pages | {f"reproduce/{name}": text.encode() for name, text in report.reproduction.files.items()}
+
+
+def report_page(report: SweepReport) -> str:
+    """The page alone, without the files beside it."""
+    return _page(report, *_figures(report))
+
+
+def _figures(report: SweepReport) -> tuple[list[Figure], list[Figure], Figure | None]:
+    """The figures of the page: fronts, what each setting did, by turn number."""
+    knobs = [slice_figure(report), parallel_figure(report), importance_figure(report)]
+    fronts = front_figures(report.sweep, report.latencies, report.published)
+    return fronts, [figure for figure in knobs if figure is not None], turn_figure(report)
 
 
 def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure], turns: Figure | None) -> str:
@@ -49,13 +57,13 @@ def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure]
         (
             "front",
             "The front",
-            [figure_html(one) for one in fronts] or ["<p>No trial has finished: there is no front.</p>"],
+            [str(figure_html(one)) for one in fronts] or ["<p>No trial has finished: there is no front.</p>"],
         ),
-        ("settings", "What each setting did", [figure_html(one) for one in knobs] + _untold(report)),
+        ("settings", "What each setting did", [str(figure_html(one)) for one in knobs] + _untold(report)),
         (
             "depth",
             "By turn number",
-            [figure_html(turns)] if turns else ["<p>No run of the front was measured by turn.</p>"],
+            [str(figure_html(turns))] if turns else ["<p>No run of the front was measured by turn.</p>"],
         ),
         ("runs", "Runs", _runs(report)),
         ("reproduce", "To run it again", _reproduce(report)),
@@ -161,7 +169,7 @@ def _runs(report: SweepReport) -> list[str]:
     texts = {
         key: "left" if any(_knob_cell(point, key)[1] is None for point in report.sweep.points) else "" for key in knobs
     }
-    numbers = report.numbers()
+    numbers = front_numbers(report.sweep)
     split = report.sweep.split or "evaluation"
     measures = [name for name in _MEASURES if any(name in point.validation for point in finished)]
     evaluated = [name for name in measures if any(name in (point.evaluation or {}) for point in finished)]

@@ -6,8 +6,6 @@ Everything is read; nothing is measured. A sweep that has not ended has the tria
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import spearmanr
-
 from retort.corpora.holdout import HELD_OUT
 from retort.corpora.official.published import published_counts
 from retort.evaluation.latest import latest_with_measures
@@ -44,21 +42,6 @@ class SweepReport:
     published: Mapping[str, Published]
     importance: Importance
     reproduction: Reproduction
-
-    def flops_predict_latency(self) -> float | None:
-        """Spearman's rank correlation of FLOPS with milliseconds over the front's runs; None for fewer than three."""
-        pairs = [
-            (point.evaluation["FLOPS"], self.latencies[point.run])
-            for point in self.sweep.front
-            if point.run is not None and point.run in self.latencies and point.evaluation is not None
-        ]
-        if len(pairs) < 3 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
-            return None
-        return float(spearmanr([flops for flops, _ in pairs], [told for _, told in pairs]).statistic)
-
-    def numbers(self) -> dict[str, int]:
-        """Trial -> its number on the front."""
-        return {point.trial: number for number, point in enumerate(self.sweep.front, start=1)}
 
 
 def sweep_report(workspace: Workspace, name: str) -> SweepReport:
