@@ -1,6 +1,7 @@
 """Tables as a terminal of 100 columns shows them; a sweep of plain values on disk; pages in a real browser."""
 
 import html
+import io
 import json
 import re
 import shutil
@@ -9,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure as Picture
+from matplotlib.image import imread
 
 from retort.report.render.table import Table
 from retort.report.render.terminal import terminal_text
@@ -79,6 +83,30 @@ def browse() -> Callable[..., tuple[object, list[str]]]:
         return value, [*console, *(f"asked for {name}" for name in asked)]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def overlapping() -> Callable[[Picture], list[tuple[str, str]]]:
+    """Pairs of the texts beside the points of a picture that lie on each other as matplotlib draws them."""
+
+    def pairs(picture: Picture) -> list[tuple[str, str]]:
+        picture.draw_without_rendering()
+        boxes = [(text.get_text(), text.get_window_extent()) for axes in picture.axes for text in axes.texts]
+        return [(a, b) for n, (a, box) in enumerate(boxes) for b, other in boxes[:n] if box.overlaps(other)]
+
+    return pairs
+
+
+@pytest.fixture(scope="session")
+def pixels() -> Callable[[bytes], tuple[int, int, set[str]]]:
+    """Width and height of a PNG, and the colours that occur in it."""
+
+    def read(content: bytes) -> tuple[int, int, set[str]]:
+        image = (imread(io.BytesIO(content))[..., :3] * 255).round().astype(np.int64)
+        colours = np.unique(image @ [1 << 16, 1 << 8, 1])
+        return image.shape[1], image.shape[0], {f"#{colour:06X}" for colour in colours}
+
+    return read
 
 
 def _points() -> list[TrialPoint]:

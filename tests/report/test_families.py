@@ -2,15 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from retort.errors import InputError
 from retort.report.families.choice import Family, FamilyTrial, choose, unregularised_students
+from retort.report.families.figure import fronts_figure
 from retort.report.families.pages import families_table, family_pages
 from retort.report.families.report import family_report
 from retort.report.paper.grid import Turns
+from retort.report.render.figure import BLACK, BLUE, VERMILLION
+from retort.report.render.files import picture_of
 
 TURNS = Turns(("a_1", "a_2", "b_1", "b_2"), ("a", "a", "b", "b"), (1, 2, 1, 2))
 
@@ -178,7 +182,7 @@ def test_a_choice_without_any_flops_is_told_as_null():
     assert row["times_fewer_flops"] is None and row["times_interval"] is None and row["recall_change"] == 0
 
 
-def test_the_report_is_shown_and_drawn(terminal):
+def test_the_report_is_shown_and_drawn(terminal, pixels):
     report = made_report()
     table = terminal(families_table(report))
     assert max(map(len, table.splitlines())) <= 100 and "not shown" not in table
@@ -189,7 +193,7 @@ def test_the_report_is_shown_and_drawn(terminal):
 
     pages = family_pages(report)
     assert set(pages) == {"fronts.md", "fronts.json", "fronts.png", "fronts.svg"}
-    assert pages["fronts.png"].startswith(b"\x89PNG") and b"<svg" in pages["fronts.svg"]
+    assert {BLUE, VERMILLION} <= pixels(pages["fronts.png"])[2] and b"<svg" in pages["fronts.svg"]
     assert pages == family_pages(report)
     data = json.loads(pages["fronts.json"])
     assert data["reference"] == {"R@100": 0.6, "FLOPS": 14.0, "FLOPS floor": 0.05}
@@ -198,3 +202,43 @@ def test_the_report_is_shown_and_drawn(terminal):
     ]
     text = pages["fronts.md"].decode()
     assert "| ours | 0 |" in text and "- ours: its area is above l1's in 2 of 2 seeds" in text
+
+
+def test_the_fronts_are_drawn_with_flops_across_and_recall_upward():
+    figure = fronts_figure(made_report(), "fronts on dev")
+    (chart,) = figure.charts
+    drawn = [
+        (series.name, series.colour, series.line, series.hollow, list(zip(series.x, series.y, strict=True)))
+        for series in chart.series
+    ]
+    l1, ours = [(1.5, pytest.approx(0.725)), (3.0, 0.75)], [(pytest.approx(0.3), pytest.approx(0.8))]
+    assert (
+        drawn
+        == [
+            ("l1", BLUE, "solid", True, l1),
+            ("l1", BLUE, "dash", True, l1),  # the other seed
+            ("ours", VERMILLION, "solid", True, ours),
+            ("ours", VERMILLION, "dash", True, ours),
+            # The choices, filled.
+            ("l1", BLUE, None, False, l1[:1]),
+            ("l1", BLUE, None, False, l1[:1]),
+            ("ours", VERMILLION, None, False, ours),
+            ("ours", VERMILLION, None, False, ours),
+            ("unregularised, mean of the seeds", BLACK, None, False, [(3.0, 0.75)]),
+        ]
+    )
+    assert [series.name for series in figure.legend()] == ["l1", "ours", "unregularised, mean of the seeds"]
+    (axes,) = picture_of(figure).axes
+    assert axes.get_xlabel() == "FLOPS: multiplications per query-passage pair (log)" and axes.get_xscale() == "log"
+    assert axes.get_ylabel() == "R@100" and axes.get_yscale() == "linear"
+    assert [label.get_text() for label in axes.get_xticklabels()] == [".3", "1", "3"]
+    for line, series in zip(axes.lines, chart.series, strict=True):
+        assert line.get_xydata().tolist() == [[x, y] for x, y in zip(series.x, series.y, strict=True)]
+
+
+def test_a_choice_without_any_flops_is_drawn_at_half_the_least():
+    report = made_report()
+    row = report.rows[1]
+    fronts = {seed: [replace(point, flops=0.0) for point in front] for seed, front in row.fronts.items()}
+    (chart,) = fronts_figure(replace(report, rows=(report.rows[0], replace(row, fronts=fronts))), "").charts
+    assert chart.series[2].x == [0.75] and chart.x.title.endswith("; 0 is drawn at .75")

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from retort.errors import InputError
-from retort.report.paper.grid import SeededRun, Turns
+from retort.report.paper.by_turn import by_turn_figure
+from retort.report.paper.claims import Grid
+from retort.report.paper.grid import SeededRun, Turns, grid_rows
 from retort.report.paper.pages import paper_pages
 from retort.report.paper.published import DISCO, QUESTIONS, REFERENCES, question_of
 from retort.report.paper.report import PaperReport, SweepGrid, grid_of
 from retort.report.paper.tables import claims_table, differences_table, rows_table
+from retort.report.render.figure import BLUE, GREEN, VERMILLION
+from retort.report.render.files import picture_of
 from retort.report.render.pages import write_pages
 from retort.storage import Workspace
 
@@ -103,14 +107,13 @@ def test_what_is_not_all_there_is_said():
     assert made_report(ended=False).sweeps[0].progress == "9 of 9 trials finished; the sweep has not ended"
 
 
-def test_pages_hold_the_tables_the_json_and_the_figures(tmp_path):
+def test_pages_hold_the_tables_the_json_and_the_figures(tmp_path, pixels):
     report = made_report()
     pages = paper_pages(report)
     name = "paper_samples+mtrag-0a1b"
 
     assert set(pages) == {"paper.md", "paper.json", f"{name}.png", f"{name}.svg"}
-    assert pages[f"{name}.png"].startswith(b"\x89PNG") and b"<svg" in pages[f"{name}.svg"]
-    assert pages == paper_pages(made_report())
+    assert {BLUE, VERMILLION, GREEN} <= pixels(pages[f"{name}.png"])[2] and b"<svg" in pages[f"{name}.svg"]
     data = json.loads(pages["paper.json"])
     (sweep,) = data["sweeps"]
     assert [row["row"] for row in sweep["rows"]] == ["1", "16", "256"] and sweep["baseline"] == "16"
@@ -132,3 +135,39 @@ def test_pages_hold_the_tables_the_json_and_the_figures(tmp_path):
         assert (out / file).read_bytes() == (tmp_path / "workspace/reports/paper-dev" / file).read_bytes() == content
     with pytest.raises(InputError, match="is a file; name a directory"):
         write_pages(pages, workspace, "paper-dev", out / "paper.md")
+
+
+def test_every_row_has_its_own_line_by_turn_number():
+    # Turn number t of the row with count c has L0 c + t with one seed and c + t + 2 with the other; turns 9 and 10 are one group.
+    numbers = np.array(TURNS.turn_numbers)
+    runs = [
+        SeededRun(
+            f"{count}-{seed}",
+            {"sampling.count": count},
+            seed,
+            {name: count + numbers + 2.0 * seed if name == "L0" else numbers / (10.0 * count) for name in NAMES},
+        )
+        for count in (1, 16, 256)
+        for seed in (0, 1)
+    ]
+    rows = grid_rows(runs)
+    figure = by_turn_figure(Grid(question_of("paper_samples"), rows, rows[1], [], TURNS), "samples")
+
+    assert [chart.y.title for chart in figure.charts] == ["L0: active terms of a query (log)", "R@100"]
+    picture = picture_of(figure)
+    assert [(axes.get_yscale(), axes.get_ylabel()) for axes in picture.axes] == [
+        ("log", "L0: active terms of a query (log)"),
+        ("linear", "R@100"),
+    ]
+    shown = [*range(1, 9), 9.5]
+    for chart, axes, value in zip(
+        figure.charts, picture.axes, (lambda count, t: count + t + 1, lambda count, t: t / (10 * count)), strict=True
+    ):
+        assert [text for _, text in chart.x.ticks] == [*(f"{turn}\n(6)" for turn in range(1, 9)), "9+\n(12)"]
+        assert [series.name for series in chart.series] == ["1", "16 (baseline)", "256"]
+        assert len({(series.colour, series.marker) for series in chart.series}) == 3
+        assert [series.width for series in chart.series] == [1.6, 3.0, 1.6]
+        for line, series, count in zip(axes.lines, chart.series, (1, 16, 256), strict=True):
+            assert list(series.x) == list(range(9))
+            assert list(series.y) == pytest.approx([value(count, turn) for turn in shown])
+            np.testing.assert_array_equal(line.get_xydata(), list(zip(series.x, series.y, strict=True)))

@@ -12,11 +12,12 @@ import yaml
 from retort.config import SearchSpaceConfig
 from retort.errors import WorkspaceError
 from retort.evaluation.latest import OUT_OF_DOMAIN
-from retort.report.render.figure import Figure
+from retort.report.render.figure import BLUE, Figure
 from retort.report.sweep.front_figures import front_figures
 from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_figure
-from retort.report.sweep.page import report_pages
+from retort.report.sweep.page import report_page, report_pages
 from retort.report.sweep.report import sweep_report
+from retort.report.sweep.texts import front_numbers
 from retort.report.sweep.turns import turn_figure
 from retort.storage import Workspace
 
@@ -52,7 +53,7 @@ def named(figure: Figure) -> dict:
 
 
 def test_the_front_is_drawn_over_each_cost_with_what_it_is_compared_with(report):
-    flops, sparsity = front_figures(report)
+    flops, sparsity = front_figures(report.sweep)
     assert [flops.name, sparsity.name] == ["front-flops", "front-l0"]
     assert list(named(flops)) == [
         "dominated trials, validation",
@@ -62,19 +63,19 @@ def test_the_front_is_drawn_over_each_cost_with_what_it_is_compared_with(report)
         "rewrite: mistral, dev",
     ]
     front, evaluated = named(flops)["front, validation (chosen on)"], named(flops)["front, dev (reported on)"]
-    numbers = report.numbers()
-    assert list(front.labels) == [str(number) for number in range(1, len(report.front) + 1)]
+    numbers = front_numbers(report.sweep)
+    assert list(front.labels) == [str(number) for number in range(1, len(report.sweep.front) + 1)]
     # FLOPS of 0 have no place on a log axis: it is drawn at half the least, and the axis says so.
-    assert report.front[0].validation["FLOPS"] == 0 and front.x[0] == 4 / 2**10 / 2
+    assert report.sweep.front[0].validation["FLOPS"] == 0 and front.x[0] == 4 / 2**10 / 2
     assert "0 is drawn at" in flops.charts[0].x.title and flops.charts[0].x.log
-    assert list(evaluated.y) == pytest.approx([point.evaluation["R@100"] for point in report.front])
+    assert list(evaluated.y) == pytest.approx([point.evaluation["R@100"] for point in report.sweep.front])
     hover = front.hover[1]
-    best = report.front[1]
+    best = report.sweep.front[1]
     assert hover.startswith(f"{numbers[best.trial]}: {best.run}\ntrial {best.trial}\nvariant: ")
     assert "validation: R@100 " in hover and "\ndev: R@100 " in hover
     lines = [one for one in flops.charts[0].series if one.line == "dot" and one.marker is None]
     assert {one.y[0] for one in lines} >= {0.5, 0.85}
-    # Its line is a front's; over L0 it need not be one.
+    # Its line is a front's, flat up to the next point; over L0 it need not be one.
     assert [one.line for one in flops.charts[0].series].count("steps") == 1
     assert "steps" not in [one.line for one in sparsity.charts[0].series] and "has no line" in sparsity.text
     assert "(73)" in flops.text and "(234)" in flops.text and "published" not in flops.text
@@ -90,7 +91,7 @@ def test_published_figures_stand_where_the_turns_are_topiocqas(changed):
     report = sweep_report(place, "plain")
 
     assert report.published["DiSCo"]["R@100"] == 0.879 and len(report.published) == 7
-    figure, over_l0 = front_figures(report)
+    figure, over_l0 = front_figures(report.sweep, published=report.published)
     published = named(figure)["published"]
     assert "published" not in named(over_l0) and "published" not in over_l0.text
     assert sorted(published.x) == [0.47, 1.37, 1.84, 3.14, 3.79] and "arXiv:2606.04650" in figure.text
@@ -98,7 +99,7 @@ def test_published_figures_stand_where_the_turns_are_topiocqas(changed):
 
 def test_latency_is_drawn_where_it_was_measured(changed):
     place = Workspace(changed)
-    for number, run in enumerate(point.run for point in sweep_report(place, "plain").front[:3]):
+    for number, run in enumerate(point.run for point in sweep_report(place, "plain").sweep.front[:3]):
         for at, seconds in (("2026-01-01", 1.0), ("2026-01-02", 0.0)):  # the later one counts
             config = {"split": "dev", "engine": "exact", "at": at}
             folder = place.folder(f"runs/{run}/latency/{at}")
@@ -106,26 +107,26 @@ def test_latency_is_drawn_where_it_was_measured(changed):
                 told = {"single": {"total": {"p50": 10.0 + number + 1000 * seconds}}}
                 writer.add(folder.write_bytes("latency.json", json.dumps(told).encode()))
     report = sweep_report(place, "plain")
-    figure = front_figures(report)[-1]
+    figure = front_figures(report.sweep, report.latencies)[-1]
 
     assert sorted(report.latencies.values()) == [10.0, 11.0, 12.0] and figure.name == "front-latency"
     assert list(named(figure)) == ["front, dev (reported on)"]
     assert sorted(named(figure)["front, dev (reported on)"].x) == [10.0, 11.0, 12.0]
-    costs = [point.evaluation["FLOPS"] for point in report.front[:3]]
+    costs = [point.evaluation["FLOPS"] for point in report.sweep.front[:3]]
     assert (
         costs == sorted(costs) and "a rank correlation of +1.00" in figure.text
     )  # the cheapest are first, and the fastest
-    assert b"latency ms" in report_pages(report)["report.html"]
+    assert "latency ms" in report_page(report)
 
 
 def test_many_settings_have_slanted_names_and_room_for_the_first(report):
     search = {f"section.setting_number_{number}": [0, 1] for number in range(9)}
     points = [
         replace(point, config={key: (place + number) % 2 for number, key in enumerate(search)})
-        for place, point in enumerate(report.points)
+        for place, point in enumerate(report.sweep.points)
     ]
-    sweep = replace(report.sweep, settings={**report.sweep.settings, "search": search})
-    (chart,) = parallel_figure(replace(report, points=tuple(points), sweep=sweep)).charts
+    sweep = replace(report.sweep, points=tuple(points), settings={**report.sweep.settings, "search": search})
+    (chart,) = parallel_figure(replace(report, sweep=sweep)).charts
     few = parallel_figure(report).charts[0]
 
     assert chart.x.slanted and chart.x.ticks[0][1] == "setting_number_0"
@@ -138,7 +139,7 @@ def test_settings_are_shown_for_both_objectives(report):
     assert [(chart.x.title, chart.y.title) for chart in slices.charts] == [
         (key, measure)
         for key in ("variant", "objective.contrastive_weight", "training.seed")
-        for measure in ("R@100", "FLOPS (log)")
+        for measure in ("R@100", "FLOPS (log); 0 is drawn at .002")
     ]
     assert slices.charts[2].x.log and not slices.charts[0].x.log
     assert [text for _, text in slices.charts[0].x.ticks] == [
@@ -146,12 +147,19 @@ def test_settings_are_shown_for_both_objectives(report):
         "expected FLOPS .03",
         "expected FLOPS .3…",
     ]
+    front = next(one for one in slices.charts[3].series if one.name == "front")
+    assert sorted(zip(front.x, front.y, strict=True)) == sorted(
+        (point.config["objective.contrastive_weight"], point.validation["FLOPS"] or 4 / 2**10 / 2)
+        for point in report.sweep.front
+    )
     (medians,) = [one for one in slices.charts[0].series if one.name == "median"]
-    variants = [point for point in report.points if point.status == "finished" and point.config["variant"][:2] == "no"]
+    variants = [
+        point for point in report.sweep.points if point.status == "finished" and point.config["variant"][:2] == "no"
+    ]
     values = sorted(point.validation["R@100"] for point in variants)
     assert medians.y[0] == pytest.approx((values[1] + values[2]) / 2)
     front = next(one for one in together.charts[0].series if one.name == "front")
-    assert front.x.count(None) == len(report.front) and front.x[:6] == [0.0, 1.0, 2.0, 3.0, 4.0, None]
+    assert front.x.count(None) == len(report.sweep.front) and front.x[:6] == [0.0, 1.0, 2.0, 3.0, 4.0, None]
     # Better is further up for both: the cheapest trial ends at the top, and begins where recall is least.
     assert front.y[4::6].index(max(front.y[4::6])) == front.y[3::6].index(min(front.y[3::6]))
     assert {one.name for one in shares.charts[0].series} == {"R@100", "FLOPS (its logarithm)"}
@@ -169,10 +177,15 @@ def test_measures_by_turn_number_have_their_counts(report):
         (0.1 + 0.5 / 6 + 0.5 / 7) / 3
     )
     assert sparsity.series[-1].y[0] == 41.0 and "(n 30)" in raw.hover[0]
-    assert len(recall.series) - 2 == min(8, len(report.front))
+    runs = {int(series.name.split(":")[0]): series for series in sparsity.series[:-2]}
+    for number, series in runs.items():
+        own = report.sweep.front[number - 1].evaluation["L0"]
+        assert list(series.y) == pytest.approx([own + turn for turn in (1, 2, 3, 4, 6)])
+    assert list(runs) == [1, 2, 3, 4, 6, 7, 8, 9] and "8 of the front's 9 runs" in figure.text
+    assert len(recall.series) - 2 == min(8, len(report.sweep.front))
 
 
-def test_the_page_holds_all_of_it_and_needs_nothing_else(report, pages):
+def test_the_page_holds_all_of_it_and_needs_nothing_else(report, pages, pixels):
     page = pages["report.html"].decode()
     assert set(pages) == {
         "report.html",
@@ -182,13 +195,15 @@ def test_the_page_holds_all_of_it_and_needs_nothing_else(report, pages):
     }
     assert not re.search(r"<(script|img|iframe)[^>]+src=", page) and not re.search(r"<link[^>]+href=\"(?!data:)", page)
     assert page.count("Plotly.newPlot(name") == 1 and len(re.findall(r"<script>draw\(", page)) == len(FIGURES)
-    assert all(point.run in page for point in report.points if point.run)
+    assert all(point.run in page for point in report.sweep.points if point.run)
     # What came from elsewhere is text.
     assert "&lt;script&gt;alert(1)&lt;/script&gt; not finite" in page and "<script>alert" not in page
     assert "expected FLOPS .3 &lt;b&gt;" in page and ".3 <b>" not in page
     assert "1 failed" in page and "hypervolume" in page and "reference: R@100 0.400, FLOPS 13.5" in page
     assert "ab12" in page and "numpy" in page
-    assert all(pages[f"figures/{name}.png"].startswith(b"\x89PNG") for name in FIGURES)
+    drawn = {name: pixels(pages[f"figures/{name}.png"]) for name in FIGURES}
+    assert {width for width, _, _ in drawn.values()} == {1350}
+    assert all(BLUE in drawn[name][2] for name in ("front-flops", "front-l0", "importance"))
 
 
 def test_what_runs_it_again_is_the_space_and_the_runs_settings(report, pages):
@@ -197,7 +212,7 @@ def test_what_runs_it_again_is_the_space_and_the_runs_settings(report, pages):
     settings = SearchSpaceConfig.model_validate({key: value for key, value in space.items() if key in own})
     assert settings.model_dump(mode="json") == report.sweep.settings
     assert yaml.safe_load(pages["reproduce/experiment.yaml"]) == {"corpus": {"evaluate": "dev"}}
-    point = next(one for one in report.front if one.config["variant"] == "expected FLOPS .03")
+    point = next(one for one in report.sweep.front if one.config["variant"] == "expected FLOPS .03")
     command = report.reproduction.runs[point.run]
     assert command.startswith("retort distill experiment.yaml --workspace w regularization.query=expected_flops ")
     assert "regularization.query_weight=0.03" in command and f"training.seed={point.config['training.seed']}" in command
@@ -211,9 +226,14 @@ def test_a_sweep_that_has_not_ended_has_the_trials_that_have(changed):
     for path in sorted(folder.glob("trials/*.json"))[5:]:
         path.unlink()
     report = sweep_report(Workspace(changed), "plain-01")
-    page = report_pages(report)["report.html"].decode()
+    page = report_page(report)
 
-    assert len(report.points) == 5 and report.front and report.split is None and report.hypervolume is None
+    assert (
+        len(report.sweep.points) == 5
+        and report.sweep.front
+        and report.sweep.split is None
+        and report.sweep.hypervolume is None
+    )
     assert "5 of 13 (the sweep has not ended), 0 failed" in page and "5 finished trials are too few" in page
     assert turn_figure(report) is None and "No run of the front was measured by turn" in page
     assert "raw context" not in page
@@ -224,7 +244,7 @@ def test_a_sweep_of_which_nothing_finished_has_a_page_that_says_so(changed):
     (folder / "record.json").unlink()
     for path in sorted(folder.glob("trials/*.json"))[:12]:
         path.unlink()
-    page = report_pages(sweep_report(Workspace(changed), "plain"))["report.html"].decode()
+    page = report_page(sweep_report(Workspace(changed), "plain"))
 
     assert "No trial has finished: there is no front." in page and "no searched setting differs" in page
 
@@ -234,7 +254,7 @@ def test_other_objectives_have_their_own_front(changed):
     described["settings"]["objectives"] = {"L0": "min", "RR": "max"}
     (changed / "sweeps/plain-01/sweep.json").write_text(json.dumps(described))
     (changed / "sweeps/plain-01/record.json").unlink()
-    figures = front_figures(sweep_report(Workspace(changed), "plain"))
+    figures = front_figures(sweep_report(Workspace(changed), "plain").sweep)
 
     assert [figure.title for figure in figures] == ["RR against L0", "RR against FLOPS"]
 
@@ -248,19 +268,29 @@ def test_a_name_that_is_no_sweep_or_several_is_told(changed):
         sweep_report(place, "plain")
 
 
-def test_the_command_writes_beside_the_sweep_or_where_it_is_told(changed, retort, tmp_path):
+def test_the_command_writes_beside_the_sweep(changed, retort):
+    folder = changed / "sweeps" / "plain-01"
+    front = json.loads((folder / "front.json").read_text())
+    (folder / "front.json").write_text(json.dumps({**front, "trials": front["trials"][:1]}))  # few figures
     done = retort("report", "plain", "-w", changed, "--json")
     assert done.code == 0, done.err
-    folder = changed / "sweeps" / "plain-01"
-    assert done.json()["page"] == str(folder / "report.html") and (folder / "figures" / "slices.svg").exists()
+    assert done.json()["page"] == str(folder / "report.html") and (folder / "figures" / "front-flops.svg").exists()
     # The sweep itself is as it was.
     assert Workspace(changed).folder("sweeps/plain-01").record() is not None
     shown = retort("front", "plain", "-w", changed)
     assert shown.code == 0 and f"report: {folder / 'report.html'}" in shown.out
 
-    out = retort("report", "sweep", "plain-01", "-w", changed, "--out", tmp_path / "out")
-    assert out.code == 0 and str(tmp_path / "out" / "report.html") in out.out
+
+def test_the_command_writes_where_it_is_told(changed, retort, tmp_path):
+    folder = changed / "sweeps" / "plain-01"
+    (folder / "record.json").unlink()
+    for path in sorted(folder.glob("trials/*.json"))[1:]:
+        path.unlink()
+    before = sorted(folder.rglob("*"))
+    done = retort("report", "sweep", "plain-01", "-w", changed, "--out", tmp_path / "out")
+    assert done.code == 0 and str(tmp_path / "out" / "report.html") in done.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figures", "report.html", "reproduce"]
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_the_front_says_how_to_get_the_report(plain_sweep, retort):
@@ -330,7 +360,7 @@ def test_the_legend_switches_series_and_the_table_sorts(page, browse, tmp_path, 
     seen, complaints = browse(page, USE, width=1280, folder=tmp_path)
 
     assert complaints == [] and seen["hidden"] == seen["before"] - 1
-    values = [f"{value:.3f}" for value in sorted(point.evaluation["R@100"] for point in report.front)]
+    values = [f"{value:.3f}" for value in sorted(point.evaluation["R@100"] for point in report.sweep.front)]
     missing = ["-"] * (12 - len(values))
     assert seen["upward"] == [*values, *missing] and seen["downward"] == [*reversed(values), *missing]
     assert seen["sorted"] == "descending"
@@ -346,17 +376,18 @@ def test_what_would_need_a_network_or_fails_would_be_seen(browse, tmp_path):
 
 
 def test_evaluations_of_other_corpora_and_other_encoders_are_not_taken(changed):
-    # The latest of a run is one out of its domain; the latest of a baseline has another encoder's measures.
+    # The latest of a run are out of its domain and another engine's; the latest of a baseline has another encoder's measures.
     place = Workspace(changed)
     report = sweep_report(place, "plain")
     for parent, config, counts in (
-        (f"runs/{report.front[0].run}/evaluations", {"split": "dev", OUT_OF_DOMAIN: True}, {}),
-        ("baselines/context", {"split": "dev"}, {"R@100": 0.9, "FLOPS": 1.0}),
+        (f"runs/{report.sweep.front[0].run}/evaluations", {"split": "dev", "engine": "exact", OUT_OF_DOMAIN: True}, {}),
+        (f"runs/{report.sweep.front[0].run}/evaluations", {"split": "dev", "engine": "lucene"}, {}),
+        ("baselines/context", {"split": "dev", "engine": "exact"}, {"R@100": 0.9, "FLOPS": 1.0}),
     ):
-        folder = place.folder(f"{parent}/later")
+        folder = place.folder(f"{parent}/later-{config['engine']}")
         with folder.writing("evaluation", 2, config=config, inputs={}) as writer:
             writer.add(folder.write_bytes("measures.json", b'{"by_turn": {}}'))
             writer.counts |= counts
     again = sweep_report(place, "plain")
     assert again.by_turn == report.by_turn
-    assert [asdict(replace(point)) for point in again.front] == [asdict(point) for point in report.front]
+    assert [asdict(replace(point)) for point in again.sweep.front] == [asdict(point) for point in report.sweep.front]

@@ -2,21 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
 
 from retort.measures.registry import ACCEPTED_LOSS, figure
 from retort.report.families.choice import FLOPS_REFERENCE, RECALL_REFERENCE
+from retort.report.families.figure import fronts_figure
 from retort.report.families.report import FamilyReport, FamilyRow
-from retort.report.paper.plots import figure_files
+from retort.report.render.files import drawn_files
 from retort.report.render.markdown import markdown_section
 from retort.report.render.table import Column, Heading, Row, Table, row
 from retort.storage.layout import BASELINE
 from retort.sweeps.trial import Scalar, knob_text
 
 __all__ = ["families_table", "family_pages"]
-
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def families_table(report: FamilyReport) -> Table:
@@ -115,54 +112,8 @@ def _setting(setting: Mapping[str, Scalar]) -> str:
 def family_pages(report: FamilyReport) -> dict[str, bytes]:
     """File name -> content."""
     pages = {"fronts.json": (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode()}
-    for kind, content in _figures(report).items():
+    for kind, content in drawn_files(fronts_figure(report, _title(report))).items():
         pages[f"fronts.{kind}"] = content
     title, *lines = markdown_section(families_table(report))
     pages["fronts.md"] = "\n".join([title.removeprefix("##"), *lines, "", "![fronts](fronts.png)", ""]).encode()
     return pages
-
-
-def _figures(report: FamilyReport) -> dict[str, bytes]:
-    """The fronts of every family and seed: colours and markers tell families apart, the choice is filled."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
-
-    picture = Figure(figsize=(8, 5), dpi=150)
-    FigureCanvasAgg(picture)
-    axes = picture.subplots()
-    for number, own in enumerate(report.rows):
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        for place, (seed, front) in enumerate(own.fronts.items()):
-            x, y = [max(point.flops, 1e-3) for point in front], [point.recall for point in front]
-            chosen = [position for position, point in enumerate(front) if point.run == own.runs.get(seed)]
-            axes.plot(x, y, color=colour, linewidth=0.8, linestyle=("-", "--", ":", "-.")[place % 4], alpha=0.7)
-            axes.scatter(
-                x,
-                y,
-                s=26,
-                marker=marker,
-                facecolors="white",
-                edgecolors=colour,
-                label="" if place else own.family,
-                zorder=3,
-            )
-            axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], s=44, marker=marker, color=colour, zorder=4)
-    axes.scatter(
-        [max(report.unregularised_flops, 1e-3)], [report.unregularised_recall], marker="*", s=120, color="#000000",
-        label="unregularised, mean of the seeds", zorder=4,
-    )  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("FLOPS: multiplications per query-passage pair (log; less than 0.001 is drawn there)")
-    axes.set_ylabel("R@100")
-    axes.set_title(
-        f"{_title(report)}\na line for each seed; filled: the choice, where it lies on the front",
-        loc="left",
-        fontsize=10,
-    )
-    axes.grid(True, which="major", color="#e4e4e4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    return figure_files(picture)

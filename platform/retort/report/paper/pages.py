@@ -2,11 +2,12 @@
 
 import json
 
+from retort.report.paper.by_turn import by_turn_figure
 from retort.report.paper.claims import RULES
-from retort.report.paper.plots import by_turn_figures
 from retort.report.paper.published import SOURCE
 from retort.report.paper.report import PaperReport
 from retort.report.paper.tables import differences_table, references_table, rows_table
+from retort.report.render.files import drawn_files
 from retort.report.render.markdown import markdown_table, markdown_text
 
 __all__ = ["paper_pages"]
@@ -16,7 +17,7 @@ def paper_pages(report: PaperReport) -> dict[str, bytes]:
     """File name -> content."""
     pages = {"paper.json": (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode()}
     for one in report.sweeps:
-        for kind, content in by_turn_figures(one.grid, f"{one.sweep} on {report.split}").items():
+        for kind, content in drawn_files(by_turn_figure(one.grid, one.sweep), f"{one.sweep} on {report.split}").items():
             pages[f"{one.sweep}.{kind}"] = content
     pages["paper.md"] = _markdown(report).encode()
     return pages

@@ -1,32 +1,35 @@
-"""Figures as values: what is drawn, where the ticks are, which number stands where; two modules draw them.
+"""Figures as values: what is drawn, and which number stands where; two modules draw them.
 
-``figures_page`` draws a figure in a browser, ``figures_files`` as PNG and SVG: both from the same values, so that a file shows
-what the page shows. Colours are Okabe and Ito's, which the colour-blind tell apart; shapes and dashes tell the same.
+``interactive`` draws a figure in a browser, ``files`` as PNG and SVG: both from the same values, so that a file shows what the
+page shows. Colours are Okabe and Ito's, which the colour-blind tell apart; shapes and dashes tell the same.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+from retort.report.render.axes import Axis
 
 __all__ = [
     "BLACK",
     "BLUE",
+    "DASHES",
     "GREEN",
     "GREY",
+    "LOOKS",
     "ORANGE",
     "PURPLE",
     "SKY",
     "VERMILLION",
-    "Axis",
     "Chart",
     "Figure",
+    "Line",
+    "Marker",
     "Note",
     "Position",
     "Series",
-    "bounds",
     "label_positions",
-    "tick_values",
+    "offsets",
 ]
 
 BLUE: Final = "#0072B2"
@@ -38,10 +41,8 @@ SKY: Final = "#56B4E9"
 BLACK: Final = "#000000"
 GREY: Final = "#8c8c8c"
 
-Marker = Literal[
-    "circle", "circle-open", "diamond", "diamond-open", "square", "triangle-up", "triangle-down", "star", "x", "line-ew"
-]
-Line = Literal["solid", "dash", "dot", "steps"]
+Marker = Literal["circle", "diamond", "square", "triangle-up", "triangle-down", "star", "x", "cross", "line-ew"]
+Line = Literal["solid", "dash", "dot", "dashdot", "steps"]
 Position = Literal[
     "top left",
     "top center",
@@ -52,45 +53,21 @@ Position = Literal[
     "middle right",
     "bottom left",
 ]
-_POSITIONS: Final[tuple[Position, ...]] = (
-    "top left",
-    "top center",
-    "middle left",
-    "top right",
-    "bottom right",
-    "bottom center",
-    "middle right",
-    "bottom left",
+# Colour and marker of the first, second, ... of several alike.
+LOOKS: Final[tuple[tuple[str, Marker], ...]] = (
+    (BLUE, "circle"),
+    (VERMILLION, "square"),
+    (GREEN, "triangle-up"),
+    (PURPLE, "diamond"),
+    (ORANGE, "triangle-down"),
+    (SKY, "cross"),
+    (BLACK, "x"),
 )
-# The plane in which numbers are placed: no wider than a page of 800 pixels has room for.
+DASHES: Final[tuple[Line, ...]] = ("solid", "dash", "dot", "dashdot")
+_POSITIONS: Final[tuple[Position, ...]] = get_args(Position)
+# The plane on which labels are placed, in pixels: no wider than a page of 800 pixels has room for.
 _PLANE: Final = (640.0, 360.0)
-_TEXT: Final = (8.0, 15.0)  # a character's width, a line's height
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One axis, with all that is to be drawn of it.
-
-    Attributes:
-        title: What it is of; empty: none.
-        range: Its ends, in the values' own unit.
-        ticks: Value and text of each.
-        log: Whether it is logarithmic.
-        slanted: Whether its texts are too long to stand side by side.
-    """
-
-    title: str
-    range: tuple[float, float]
-    ticks: tuple[tuple[float, str], ...]
-    log: bool = False
-    slanted: bool = False
-
-    def at(self, value: float) -> float:
-        """Where a value lies: 0 and 1 are the ends."""
-        low, high = self.range
-        if self.log:
-            low, high, value = math.log10(low), math.log10(high), math.log10(value)
-        return (value - low) / (high - low)
+_TEXT: Final = (8.0, 15.0)  # width of a character, height of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +75,20 @@ class Series:
     """Points, lines or bars of one kind.
 
     Attributes:
-        name: In the legend; series of one name are switched together.
+        name: Its name in the legend; series of one name are shown and hidden together.
         x: Values across; None interrupts the line.
         y: Values upward.
-        colour: Of all of it.
-        marker: Of each point; None: no points.
-        line: Between the points; ``steps`` is flat up to the next point; None: none.
-        size: Of the markers, in pixels.
-        width: Of the line, in pixels.
-        opacity: Of all of it.
-        hover: What the mouse finds at each point, in lines; empty: nothing.
-        labels: What stands beside each point where there is room; empty: nothing.
+        colour: Colour of points, line and labels.
+        marker: Shape of the points; None: none are drawn.
+        line: How the points are joined; ``steps``: flat up to the next point; None: they are not.
+        hollow: Whether the points are drawn as outlines.
+        size: Diameter of a point, in pixels.
+        width: Width of the line, in pixels.
+        opacity: From 0, not to be seen, to 1.
+        hover: Text that the mouse finds at each point, in lines; empty: none.
+        labels: Text beside each point, where there is room for it; empty: none.
         legend: Whether the legend names it.
-        bars: Horizontal bars instead: x their lengths, y their places.
+        bars: Whether horizontal bars are drawn instead: x has their lengths, y their positions.
     """
 
     name: str
@@ -119,6 +97,7 @@ class Series:
     colour: str
     marker: Marker | None = None
     line: Line | None = None
+    hollow: bool = False
     size: float = 9
     width: float = 1.6
     opacity: float = 1.0
@@ -130,7 +109,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text that stands left of a place in a chart."""
+    """A text in a chart, left of the point (x, y)."""
 
     x: float
     y: float
@@ -154,11 +133,12 @@ class Figure:
     """What is one file, and one section of a page.
 
     Attributes:
-        name: Of its files and in the page.
-        title: Above it.
-        text: Below the title: how to read it.
+        name: Name of its files, and of its section in a page.
+        title: Stands above it.
+        text: How to read it; stands below the title.
         charts: One, or several small ones.
-        columns: How many of them stand side by side where there is room.
+        columns: How many charts stand side by side where there is room.
+        key: What the labels stand for, a line each; stands below the charts in a file. In a page the mouse finds it.
     """
 
     name: str
@@ -166,45 +146,21 @@ class Figure:
     text: str
     charts: Sequence[Chart]
     columns: int = 1
+    key: Sequence[str] = ()
 
     def legend(self) -> list[Series]:
         """One series for each name that the legend has."""
-        named: dict[str, Series] = {}
+        by_name: dict[str, Series] = {}
         for series in (series for chart in self.charts for series in chart.series):
             if series.legend:
-                named.setdefault(series.name, series)
-        return list(named.values())
+                by_name.setdefault(series.name, series)
+        return list(by_name.values())
 
 
-def bounds(values: Sequence[float], *, log: bool = False, margin: float = 0.06) -> tuple[float, float]:
-    """Ends of an axis that holds all values, with some room on both sides; of equal values, around them."""
-    low, high = (min(values), max(values)) if values else (1.0, 10.0)
-    if log:
-        low, high = math.log10(low), math.log10(high)
-    room = margin * (high - low) or (0.3 if log else 0.05 * abs(high) or 0.5)
-    low, high = low - room, high + room
-    return (10**low, 10**high) if log else (low, high)
-
-
-def tick_values(low: float, high: float, *, log: bool = False, most: int = 7) -> tuple[tuple[float, str], ...]:
-    """Round values between two bounds with their texts: steps of 1, 2 or 5; on a log axis so many of each power of ten."""
-    values: list[float] = []
-    if log:
-        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-            values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-            values = [value for value in values if low <= value <= high]
-            if len(values) <= most:
-                break
-        else:
-            values = values[:: math.ceil(len(values) / most)]
-    if len(values) < 3:  # between two powers of ten a log axis may have hardly a round value
-        power = 10.0 ** math.floor(math.log10((high - low) / most))
-        for step in (power, 2 * power, 5 * power, 10 * power):
-            values = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
-            if len(values) <= most:
-                break
-    return tuple((value, f"{float(f'{value:.6g}'):g}") for value in values)
+def offsets(position: Position) -> tuple[int, int]:
+    """In which direction a label stands from its point: across (-1: left) and up (-1: below)."""
+    vertical, horizontal = position.split()
+    return {"left": -1, "center": 0, "right": 1}[horizontal], {"bottom": -1, "middle": 0, "top": 1}[vertical]
 
 
 def label_positions(chart: Chart) -> list[list[Position | None]]:
@@ -213,7 +169,7 @@ def label_positions(chart: Chart) -> list[list[Position | None]]:
     Greedy, in the order of the points, on a plane as small as the page may be: where there is more room it is right too.
     """
     boxes = [
-        (*_place(chart, x, y), series.size / 2, series.size / 2)
+        (*_centre(chart, x, y), series.size / 2, series.size / 2)
         for series in chart.series
         if series.marker is not None
         for x, y in zip(series.x, series.y, strict=True)
@@ -223,28 +179,26 @@ def label_positions(chart: Chart) -> list[list[Position | None]]:
 
 
 def _free(chart: Chart, series: Series, number: int, boxes: list[tuple[float, float, float, float]]) -> Position | None:
+    """The first position that is free, whose box is then taken; a box is its centre and half its width and height."""
     x, y, text = series.x[number], series.y[number], series.labels[number]
     if x is None or y is None or not text:
         return None
-    across, up = _place(chart, x, y)
-    half_width, half_height = _TEXT[0] * len(text) / 2, _TEXT[1] / 2
+    point = _centre(chart, x, y)
+    halves = _TEXT[0] * len(text) / 2, _TEXT[1] / 2
     for position in _POSITIONS:
-        vertical, horizontal = position.split()
-        beside = {"left": -1, "center": 0, "right": 1}[horizontal] * (half_width + series.size * 0.5)
-        above = {"bottom": -1, "middle": 0, "top": 1}[vertical] * (half_height + series.size * 0.5)
-        place = (across + beside, up + above)
-        inside = all(
-            half <= at <= end - half for at, half, end in zip(place, (half_width, half_height), _PLANE, strict=True)
+        across, up = (
+            at + offset * (half + series.size / 2)
+            for at, offset, half in zip(point, offsets(position), halves, strict=True)
         )
+        inside = halves[0] <= across <= _PLANE[0] - halves[0] and halves[1] <= up <= _PLANE[1] - halves[1]
         covered = any(
-            abs(place[0] - other[0]) < half_width + other[2] and abs(place[1] - other[1]) < half_height + other[3]
-            for other in boxes
+            abs(across - box[0]) < halves[0] + box[2] and abs(up - box[1]) < halves[1] + box[3] for box in boxes
         )
         if inside and not covered:
-            boxes.append((*place, half_width, half_height))
+            boxes.append((across, up, *halves))
             return position
     return None
 
 
-def _place(chart: Chart, x: float, y: float) -> tuple[float, float]:
+def _centre(chart: Chart, x: float, y: float) -> tuple[float, float]:
     return chart.x.at(x) * _PLANE[0], chart.y.at(y) * _PLANE[1]

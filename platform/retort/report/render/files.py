@@ -3,17 +3,19 @@
 No pyplot: it has global state, and picks a display.
 """
 
+import io
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from retort.report.paper.plots import figure_files
-from retort.report.render.figure import Axis, Chart, Figure, Series, label_positions
+from retort.report.render.axes import Axis
+from retort.report.render.figure import Chart, Figure, Series, label_positions, offsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Picture
 
-__all__ = ["drawn_files"]
+__all__ = ["drawn_files", "picture_of"]
 
 _MARKERS: Final = {
     "circle": "o",
@@ -23,15 +25,38 @@ _MARKERS: Final = {
     "triangle-down": "v",
     "star": "*",
     "x": "X",
+    "cross": "P",
     "line-ew": "_",
 }
-_LINES: Final = {"solid": "-", "dash": (0, (3.5, 1.8)), "dot": (0, (1.5, 2)), "steps": "-"}
+_LINES: Final = {
+    "solid": "-",
+    "dash": (0, (3.5, 1.8)),
+    "dot": (0, (1.5, 2)),
+    "dashdot": (0, (3.5, 1.6, 1, 1.6)),
+    "steps": "-",
+}
 _INK, _GRID = "#222222", "#e4e4e4"
 _WIDTH: Final = 9.0  # inches
+_TEXT_LINE, _KEY_LINE, _LEGEND_ROW = 0.17, 0.16, 0.24  # inches
+_TEXT_LETTERS, _KEY_LETTERS = 125, 126  # characters that a line of either holds
 
 
-def drawn_files(figure: Figure, heading: str) -> dict[str, bytes]:
-    """The figure as ``png`` and as ``svg``, under a heading and its title; equal figures are equal files."""
+def drawn_files(figure: Figure, heading: str = "") -> dict[str, bytes]:
+    """The figure as ``png`` and as ``svg``; the SVG holds no date and no random ids, so that equal figures are equal files."""
+    import matplotlib as mpl
+
+    picture = picture_of(figure, heading)
+    files = {}
+    with mpl.rc_context({"svg.hashsalt": "retort"}):
+        for kind in ("png", "svg"):
+            buffer = io.BytesIO()
+            picture.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            files[kind] = buffer.getvalue()
+    return files
+
+
+def picture_of(figure: Figure, heading: str = "") -> "Picture":
+    """The figure as matplotlib draws it: heading, title, text and legend above its charts, its key below them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Picture
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -39,39 +64,34 @@ def drawn_files(figure: Figure, heading: str) -> dict[str, bytes]:
     single = len(figure.charts) == 1
     columns = min(figure.columns, len(figure.charts))
     rows = math.ceil(len(figure.charts) / columns)
-    named = figure.legend() if len(figure.legend()) > 1 else []
-    text = textwrap.wrap(figure.text, 118)
-    legend_rows = _legend_rows(named)
-    head = 0.5 + 0.17 * len(text) + 0.24 * len(legend_rows)
-    each = (figure.charts[0].height or 440) / 100 if single else 2.9
-    height = head + 0.1 + rows * each
-    below = (0.005, 0.01, 0.99, 1 - (head + 0.1) / height - 0.01)
-    picture = Picture(figsize=(_WIDTH, height), dpi=150, layout=ConstrainedLayoutEngine(rect=below))
+    text = textwrap.wrap(figure.text, _TEXT_LETTERS)
+    legend = _legend_rows(figure.legend() if len(figure.legend()) > 1 else [])
+    head = 0.6 + _TEXT_LINE * len(text) + _LEGEND_ROW * len(legend)
+    foot = 0.15 + _KEY_LINE * len(figure.key) if figure.key else 0.0
+    height = head + rows * ((figure.charts[0].height or 440) / 100 if single else 2.9) + foot
+    charts = (0.005, foot / height + 0.01, 0.99, 1 - (head + foot) / height - 0.01)
+    picture = Picture(figsize=(_WIDTH, height), dpi=150, layout=ConstrainedLayoutEngine(rect=charts))
     FigureCanvasAgg(picture)
-    grid = picture.subplots(rows, columns, squeeze=False)
-    for axes, chart in zip(grid.flat, figure.charts, strict=False):
+    grid = list(picture.subplots(rows, columns, squeeze=False).flat)
+    for axes, chart in zip(grid, figure.charts, strict=False):
         _draw(axes, chart, small=not single)
-    for axes in list(grid.flat)[len(figure.charts) :]:
+    for axes in grid[len(figure.charts) :]:
         axes.set_visible(False)
-    picture.text(
-        0.015,
-        1 - 0.25 / height,
-        f"{heading}: {figure.title}",
-        fontsize=13,
-        weight="bold",
-        va="center",
-        parse_math=False,
-    )
+
+    def write(line: str, inches: float, **style: Any) -> None:
+        picture.text(0.015, 1 - inches / height, line, va="center", parse_math=False, **style)
+
+    write(f"{heading}: {figure.title}" if heading else figure.title, 0.25, fontsize=13, weight="bold")
     for number, line in enumerate(text):
-        at = 1 - (0.5 + 0.17 * number) / height
-        picture.text(0.015, at, line, fontsize=8.5, color="#444444", va="center", parse_math=False)
-    for number, row in enumerate(legend_rows):
-        top = 1 - (0.42 + 0.17 * len(text) + 0.24 * number) / height
-        handles = [_handle(series) for series in row]
-        names = [series.name.replace("$", r"\$") for series in row]
-        legend = picture.legend(
-            handles,
-            names,
+        write(line, 0.5 + _TEXT_LINE * number, fontsize=8.5, color="#444444")
+    for number, line in enumerate(figure.key):
+        cut = line if len(line) <= _KEY_LETTERS else f"{line[: _KEY_LETTERS - 1]}…"
+        write(cut, height - foot + 0.1 + _KEY_LINE * number, fontsize=8, family="monospace")
+    for number, row in enumerate(legend):
+        top = 1 - (0.42 + _TEXT_LINE * len(text) + _LEGEND_ROW * number) / height
+        drawn = picture.legend(
+            [_handle(series) for series in row],
+            [_plain(series.name) for series in row],
             loc="upper left",
             bbox_to_anchor=(0.005, top),
             ncols=len(row),
@@ -82,21 +102,26 @@ def drawn_files(figure: Figure, heading: str) -> dict[str, bytes]:
             handletextpad=0.5,
             handlelength=2.3,
         )
-        picture.add_artist(legend)
-    return figure_files(picture)
+        picture.add_artist(drawn)
+    return picture
 
 
-def _legend_rows(named: list[Series]) -> list[list[Series]]:
-    """As many names a row as fit beside each other."""
+def _plain(text: str) -> str:
+    """A text of which matplotlib reads nothing as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _legend_rows(legend: list[Series]) -> list[list[Series]]:
+    """The legend in rows, each of as many names as fit beside each other."""
     rows: list[list[Series]] = []
     used = 0.0
-    for series in named:
-        wide = 0.6 + 0.075 * len(series.name)
-        if not rows or used + wide > _WIDTH - 0.2:
+    for series in legend:
+        inches = 0.6 + 0.075 * len(series.name)
+        if not rows or used + inches > _WIDTH - 0.2:
             rows.append([])
             used = 0.0
         rows[-1].append(series)
-        used += wide
+        used += inches
     return rows
 
 
@@ -107,12 +132,12 @@ def _style(series: Series) -> dict[str, Any]:
         if series.line == "steps":
             style["drawstyle"] = "steps-post"
     if series.marker is not None:
-        hollow = series.marker.endswith("-open")
+        outlined = series.hollow or series.marker == "line-ew"
         style |= {
-            "marker": _MARKERS[series.marker.removesuffix("-open")],
+            "marker": _MARKERS[series.marker],
             "markersize": series.size * 0.72,
-            "markerfacecolor": "white" if hollow else series.colour,
-            "markeredgewidth": 1.6 if hollow or series.marker == "line-ew" else 0,
+            "markerfacecolor": "white" if series.hollow else series.colour,
+            "markeredgewidth": 1.6 if outlined else 0,
         }
     return style
 
@@ -126,28 +151,25 @@ def _handle(series: Series) -> Any:
 
 def _draw(axes: "Axes", chart: Chart, *, small: bool) -> None:
     size = 8 if small else 9.5
-    for series, places in zip(chart.series, label_positions(chart), strict=True):
+    for series, positions in zip(chart.series, label_positions(chart), strict=True):
         x = [math.nan if value is None else value for value in series.x]
         y = [math.nan if value is None else value for value in series.y]
         if series.bars:
             axes.barh(y, x, height=0.35, color=series.colour, alpha=series.opacity)
             continue
         axes.plot(x, y, zorder=2 if series.line and series.marker is None else 3, **_style(series))
-        for across, up, label, place in zip(x, y, series.labels, places, strict=False):
-            if place is None:
+        for point_x, point_y, label, position in zip(x, y, series.labels, positions, strict=False):
+            if position is None:
                 continue
-            vertical, horizontal = place.split()
+            across, up = offsets(position)
             away = series.size * 0.36 + 1.5
             axes.annotate(
-                label,
-                (across, up),
-                xytext=(
-                    {"left": -1, "center": 0, "right": 1}[horizontal] * away,
-                    {"bottom": -1, "middle": 0, "top": 1}[vertical] * away,
-                ),
+                _plain(label),
+                (point_x, point_y),
+                xytext=(across * away, up * away),
                 textcoords="offset points",
-                ha={"left": "right", "center": "center", "right": "left"}[horizontal],
-                va={"bottom": "top", "middle": "center", "top": "bottom"}[vertical],
+                ha=("center", "left", "right")[across],
+                va=("center", "bottom", "top")[up],
                 color=series.colour,
                 fontsize=9,
                 weight="bold",
@@ -155,7 +177,7 @@ def _draw(axes: "Axes", chart: Chart, *, small: bool) -> None:
             )
     for note in chart.notes:
         axes.annotate(
-            note.text.replace("$", r"\$"),
+            _plain(note.text),
             (note.x, note.y),
             xytext=(-4, 0),
             textcoords="offset points",
@@ -169,7 +191,7 @@ def _draw(axes: "Axes", chart: Chart, *, small: bool) -> None:
     _finish(axes, chart.x, "x", size, dark=bool(chart.notes))
     _finish(axes, chart.y, "y", size)
     if chart.title:
-        axes.set_title(chart.title.replace("$", r"\$"), fontsize=9, loc="left", weight="bold")
+        axes.set_title(_plain(chart.title), fontsize=9, loc="left", weight="bold")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines["left"].set_visible(bool(chart.y.ticks or chart.y.title))
@@ -178,18 +200,18 @@ def _draw(axes: "Axes", chart: Chart, *, small: bool) -> None:
 def _finish(axes: "Axes", axis: Axis, which: str, size: float, *, dark: bool = False) -> None:
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
-    one = axes.xaxis if which == "x" else axes.yaxis
+    drawn = axes.xaxis if which == "x" else axes.yaxis
     if axis.log:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     (axes.set_xlim if which == "x" else axes.set_ylim)(*axis.range)
-    one.set_major_locator(FixedLocator([value for value, _ in axis.ticks]))
-    one.set_major_formatter(FixedFormatter([text.replace("$", r"\$") for _, text in axis.ticks]))
-    one.set_minor_locator(NullLocator())
-    one.set_minor_formatter(NullFormatter())
+    drawn.set_major_locator(FixedLocator([value for value, _ in axis.ticks]))
+    drawn.set_major_formatter(FixedFormatter([_plain(text) for _, text in axis.ticks]))
+    drawn.set_minor_locator(NullLocator())
+    drawn.set_minor_formatter(NullFormatter())
     axes.grid(True, axis=which, color=_INK if dark else _GRID, linewidth=0.7)  # type: ignore[arg-type]
     axes.tick_params(axis=which, labelsize=size - 0.5)  # type: ignore[arg-type]
     if axis.slanted:
         axes.tick_params(axis=which, labelrotation=35)  # type: ignore[arg-type]
-        for label in one.get_ticklabels():
+        for label in drawn.get_ticklabels():
             label.set(ha="right", rotation_mode="anchor")
-    one.set_label_text(axis.title.replace("$", r"\$"), fontsize=size)
+    drawn.set_label_text(_plain(axis.title), fontsize=size)

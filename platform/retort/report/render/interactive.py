@@ -9,11 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from retort.report.render.figure import Axis, Chart, Figure, Series, label_positions
+from markupsafe import Markup
+
+from retort.report.render.axes import Axis
+from retort.report.render.figure import Chart, Figure, Position, Series, label_positions
+from retort.report.render.html import filled
 
 __all__ = ["figure_html", "plotly_chart", "script_json"]
 
-_DASHES: Final = {"solid": "solid", "dash": "dash", "dot": "dot", "steps": "solid"}
 _INK, _GRID, _FONT = "#222222", "#e4e4e4", "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 _BUTTONS: Final = ("zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d")  # none that leaves the page
 _LARGE, _SMALL = 460, 280  # a chart's height in pixels, alone and among others
@@ -30,7 +33,7 @@ def script_json(data: object) -> str:
 def plotly_chart(chart: Chart, *, small: bool = False) -> dict[str, Any]:
     """``data``, ``layout`` and ``config`` of one chart, as plotly.js takes them."""
     positions = label_positions(chart)
-    data = [_trace(series, places) for series, places in zip(chart.series, positions, strict=True)]
+    data = [_trace(series, own) for series, own in zip(chart.series, positions, strict=True)]
     layout: dict[str, Any] = {
         "height": chart.height or (_SMALL if small else _LARGE),
         "margin": {"l": 20, "r": 18, "t": 12 if small else 34, "b": 20},
@@ -84,7 +87,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
 
 
-def _trace(series: Series, places: Sequence[str | None]) -> dict[str, Any]:
+def _trace(series: Series, positions: Sequence[Position | None]) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "name": series.name,
         "x": list(series.x),
@@ -95,23 +98,22 @@ def _trace(series: Series, places: Sequence[str | None]) -> dict[str, Any]:
     }
     if series.bars:
         return trace | {"type": "bar", "orientation": "h", "width": 0.34, "marker": {"color": series.colour}}
-    shown = [label if place is not None else "" for label, place in zip(series.labels, places, strict=True)]
-    modes = [
-        name for name, there in (("lines", series.line), ("markers", series.marker), ("text", any(shown))) if there
-    ]
+    labels = [label if position else "" for label, position in zip(series.labels, positions, strict=True)]
+    parts = {"lines": series.line, "markers": series.marker, "text": any(labels)}
+    modes = [mode for mode, drawn in parts.items() if drawn]
     trace |= {"type": "scatter", "mode": "+".join(modes) or "none", "connectgaps": False, "cliponaxis": False}
     if series.line is not None:
-        shape = "hv" if series.line == "steps" else "linear"
-        trace["line"] = {"color": series.colour, "width": series.width, "dash": _DASHES[series.line], "shape": shape}
+        dash, shape = ("solid", "hv") if series.line == "steps" else (series.line, "linear")
+        trace["line"] = {"color": series.colour, "width": series.width, "dash": dash, "shape": shape}
     if series.marker is not None:
-        hollow = series.marker.endswith("-open") or series.marker == "line-ew"
-        symbol = "line-ew-open" if series.marker == "line-ew" else series.marker
-        line = {"width": 2, "color": series.colour} if hollow else {"width": 0}
+        outlined = series.hollow or series.marker == "line-ew"
+        symbol = f"{series.marker}-open" if outlined else series.marker
+        line = {"width": 2, "color": series.colour} if outlined else {"width": 0}
         trace["marker"] = {"color": series.colour, "size": series.size, "symbol": symbol, "line": line}
-    if any(shown):
+    if any(labels):
         trace |= {
-            "text": shown,
-            "textposition": [place or "top center" for place in places],
+            "text": labels,
+            "textposition": [position or "top center" for position in positions],
             "textfont": {"color": series.colour, "size": 13},
         }
     return trace
@@ -122,59 +124,20 @@ def _hover(text: str) -> str:
     return "<br>".join([f"<b>{first}</b>", *rest])
 
 
-def figure_html(figure: Figure) -> str:
-    """A figure's section: title, text, legend, and its charts with the script that draws them."""
+def figure_html(figure: Figure, files: Mapping[str, str] | None = None) -> Markup:
+    """A figure's section: title, text, legend, and its charts with the script that draws them.
+
+    Args:
+        figure: What is drawn.
+        files: Name and address of each file of the same figure; None: those that ``drawn_files`` makes, below ``figures/``.
+    """
     small = len(figure.charts) > 1
-    lines = [
-        f'<section class="figure" id="{figure.name}">',
-        f"<h3>{html.escape(figure.title)}</h3>",
-        f'<p class="text">{html.escape(figure.text)}</p>',
-    ]
     legend = figure.legend()
-    if len(legend) > 1 or small:
-        lines.append('<div class="legend">')
-        lines += [
-            f'<button type="button" aria-pressed="true" data-series="{html.escape(series.name)}">'
-            f"{_swatch(series)}{html.escape(series.name)}</button>"
-            for series in legend
-        ]
-        lines.append("</div>")
-    lines.append(f'<div class="charts" style="--columns: {figure.columns}">')
-    drawn: dict[str, Mapping[str, Any]] = {}
-    for number, chart in enumerate(figure.charts):
-        name = f"{figure.name}-{number}"
-        drawn[name] = plotly_chart(chart, small=small)
-        title = f"<h4>{html.escape(chart.title)}</h4>" if chart.title else ""
-        label = html.escape(f"{figure.title}: {chart.title or f'{chart.y.title} by {chart.x.title}'}")
-        lines.append(f'<div class="chart">{title}<div id="{name}" role="img" aria-label="{label}"></div></div>')
-    files = " · ".join(f'<a href="figures/{figure.name}.{kind}">{kind.upper()}</a>' for kind in ("png", "svg"))
-    lines += ["</div>", f'<p class="files">{files}</p>', f"<script>draw({script_json(drawn)});</script>", "</section>"]
-    return "\n".join(lines)
-
-
-def _swatch(series: Series) -> str:
-    """A little picture of a series, as it is drawn."""
-    parts = []
-    if series.bars:
-        parts.append(f'<rect x="2" y="4" width="24" height="8" fill="{series.colour}"/>')
-    if series.line is not None:
-        dash = {"dash": ' stroke-dasharray="6 3"', "dot": ' stroke-dasharray="2 3"'}.get(series.line, "")
-        parts.append(f'<path d="M1 8H27" stroke="{series.colour}" stroke-width="{series.width}"{dash}/>')
-    if series.marker is not None:
-        style = f'fill="{series.colour}"'
-        if series.marker.endswith("-open"):
-            style = f'fill="#fff" stroke="{series.colour}" stroke-width="2"'
-        parts.append(
-            {
-                "circle": f'<circle cx="14" cy="8" r="4.5" {style}/>',
-                "diamond": f'<path d="M14 2.5 19.5 8 14 13.5 8.5 8Z" {style}/>',
-                "square": f'<rect x="9.5" y="3.5" width="9" height="9" {style}/>',
-                "triangle-up": f'<path d="M14 3 19.5 12.5H8.5Z" {style}/>',
-                "triangle-down": f'<path d="M14 13 19.5 3.5H8.5Z" {style}/>',
-                "star": f'<path d="M14 1.5l1.9 4.4 4.8.4-3.6 3.1 1.1 4.7L14 11.6l-4.2 2.5 1.1-4.7L7.3 6.3l4.8-.4Z" {style}/>',
-                "x": f'<path d="M9.5 3.5l9 9m0-9l-9 9" stroke="{series.colour}" stroke-width="3"/>',
-                "line-ew": f'<path d="M7 8H21" stroke="{series.colour}" stroke-width="2.5"/>',
-            }[series.marker.removesuffix("-open")]
-        )
-    opacity = f' opacity="{series.opacity}"' if series.opacity < 1 else ""
-    return f'<svg width="28" height="16" aria-hidden="true"{opacity}>{"".join(parts)}</svg>'
+    charts = {f"{figure.name}-{n}": plotly_chart(chart, small=small) for n, chart in enumerate(figure.charts)}
+    return filled(
+        "render/figure.html",
+        figure=figure,
+        legend=legend if len(legend) > 1 or small else [],
+        drawn=Markup(script_json(charts)),
+        files={kind.upper(): f"figures/{figure.name}.{kind}" for kind in ("png", "svg")} if files is None else files,
+    )

@@ -1,16 +1,22 @@
-"""The front as the pictures that lie beside ``front.json``: drawn when a sweep ends."""
+"""The front as the picture and the page that lie beside ``front.json``: drawn when a sweep ends."""
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from importlib.resources import files
 
-from retort.report.sweep.plots import plot_front_png, write_front_html
+from markupsafe import Markup
+
+from retort.report.render.axes import Axis
+from retort.report.render.figure import Chart, Figure
+from retort.report.render.files import drawn_files
+from retort.report.render.html import filled
+from retort.report.render.interactive import figure_html
+from retort.report.sweep.front_figures import front_figures
+from retort.report.sweep.texts import worth_and_cost
 from retort.storage import FileEntry
 from retort.storage.layout import SWEEP
 from retort.sweeps.listener import Listener
 from retort.sweeps.sweep import Sweep
 
-__all__ = ["DrawnFront"]
+__all__ = ["DrawnFront", "front_drawings"]
 
 
 class DrawnFront(Listener):
@@ -18,14 +24,33 @@ class DrawnFront(Listener):
 
     def concluded(self, sweep: Sweep) -> tuple[FileEntry, ...]:
         """Write ``front.png`` and ``front.html``."""
-        title = f"{sweep.name}: {len(sweep.front)} of {len(sweep.points)} trials on the front"
-        draw: dict[str, Callable[..., None]] = dict(
-            zip(SWEEP.drawings, (plot_front_png, write_front_html), strict=True)
-        )
-        entries = []
-        with tempfile.TemporaryDirectory() as temporary:
-            for name, function in draw.items():
-                path = Path(temporary, name)
-                function(sweep.points, path, title=title, objectives=sweep.objectives)
-                entries.append(sweep.folder.write_bytes(name, path.read_bytes()))
-        return tuple(entries)
+        return tuple(sweep.folder.write_bytes(name, content) for name, content in front_drawings(sweep).items())
+
+
+def front_drawings(sweep: Sweep) -> dict[str, bytes]:
+    """File name -> content: the front over the objective as a picture, and over every cost as a page that needs no network."""
+    failed = f", {len(sweep.failed)} failed" if sweep.failed else ""
+    heading = f"{sweep.name} ({len(sweep.front)} of {len(sweep.points)} trials on the front{failed})"
+    figures = front_figures(sweep) or [_no_front(sweep)]
+    picture, page = SWEEP.drawings
+    sections = [figure_html(figure, {"PNG": picture} if figure is figures[0] else {}) for figure in figures]
+    return {picture: drawn_files(figures[0], heading)["png"], page: _page(heading, sections).encode()}
+
+
+def _no_front(sweep: Sweep) -> Figure:
+    worth, cost = worth_and_cost(sweep)
+    chart = Chart(Axis("", (0.0, 1.0), ()), Axis("", (0.0, 1.0), ()), [])
+    return Figure("front", f"{worth} against {cost}", "No trial has finished: there is no front.", [chart])
+
+
+def _page(title: str, sections: list[Markup]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    beside = files("retort.report.sweep")
+    return filled(
+        "sweep/front.html",
+        title=title,
+        style=Markup(beside.joinpath("page.css").read_text(encoding="utf-8")),
+        scripts=[Markup(get_plotlyjs()), Markup(beside.joinpath("page.js").read_text(encoding="utf-8"))],
+        figures=sections,
+    )

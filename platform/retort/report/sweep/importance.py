@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from retort.measures.registry import Direction
+from retort.measures.registry import Direction, measure
 from retort.sweeps.trial import Scalar, TrialPoint, knob_text, varying_knobs
 
 __all__ = ["LEAST_TRIALS", "Importance", "importance"]
@@ -20,9 +20,9 @@ class Importance:
     """Shares of an objective's variance among the trials that tried it.
 
     Attributes:
-        shares: Objective -> searched key -> share; they sum to 1. Empty where it can't be told.
-        why: Why there are none for some objective; None: there are.
-        trials: How many finished trials they are of.
+        shares: Objective -> searched key -> share; they sum to 1. An objective whose shares can't be told is missing.
+        why: Why an objective is missing; None: none is.
+        trials: How many finished trials were looked at.
     """
 
     shares: Mapping[str, Mapping[str, float]]
@@ -35,7 +35,7 @@ def importance(
     objectives: Mapping[str, Direction],
     search: Mapping[str, Any],
 ) -> Importance:
-    """The share of each searched setting in each objective's variance, FLOPS taken as its logarithm.
+    """The share of each searched setting in each objective's variance, of a cost (FLOPS, L0) in that of its logarithm.
 
     fANOVA (Hutter et al., ICML 2014) fits a random forest to the trials and splits the variance of its prediction over the
     whole space; of every setting its own part is shown, without interactions, as a share of all such parts. Of a few trials,
@@ -57,19 +57,19 @@ def importance(
         return Importance({}, why, len(finished))
     shares = {}
     constant = []
-    for measure in objectives:
-        values = [_target(measure, point.validation.get(measure, math.nan)) for point in finished]
-        told = [(point, value) for point, value in zip(finished, values, strict=True) if math.isfinite(value)]
-        if len({value for _, value in told}) < 2 or len(told) < least:
-            constant.append(measure)
+    for name in objectives:
+        values = [_target(name, point.validation.get(name, math.nan)) for point in finished]
+        usable = [(point, value) for point, value in zip(finished, values, strict=True) if math.isfinite(value)]
+        if len({value for _, value in usable}) < 2 or len(usable) < least:
+            constant.append(name)
             continue
-        shares[measure] = _fanova([point for point, _ in told], [value for _, value in told], knobs, search)
+        shares[name] = _fanova([point for point, _ in usable], [value for _, value in usable], knobs, search)
     alike = f"{', '.join(constant)} hardly differs between the trials" if constant else None
     return Importance(shares, alike, len(finished))
 
 
-def _target(measure: str, value: float) -> float:
-    if measure != "FLOPS":
+def _target(name: str, value: float) -> float:
+    if not measure(name).log:
         return value
     return math.log10(value) if value > 0 else math.nan
 

@@ -17,28 +17,36 @@ from retort.report.sweep.front import knob_cell, knob_columns
 from retort.report.sweep.front_figures import front_figures
 from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_figure
 from retort.report.sweep.report import SweepReport
-from retort.report.sweep.texts import baseline_name
+from retort.report.sweep.texts import baseline_name, front_numbers
 from retort.report.sweep.turns import turn_figure
 from retort.sweeps.trial import TrialPoint, constant_knobs, knob_text, varying_knobs
 
-__all__ = ["PAGE", "report_pages"]
+__all__ = ["PAGE", "report_page", "report_pages"]
 
 PAGE: Final = "report.html"
 
 
 def report_pages(report: SweepReport) -> dict[str, bytes]:
     """File name -> content: the page, ``figures/`` as PNG and SVG, ``reproduce/`` with the YAMLs that its commands name."""
-    fronts = front_figures(report)
-    knobs = [
-        one for one in (slice_figure(report), parallel_figure(report), importance_figure(report)) if one is not None
-    ]
-    turns = turn_figure(report)
+    fronts, knobs, turns = _figures(report)
     pages = {PAGE: _page(report, fronts, knobs, turns).encode()}
     for drawn in (*fronts, *knobs, *([turns] if turns is not None else [])):
         pages |= {
             f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn, report.sweep.name).items()
         }
     return pages | {f"reproduce/{name}": text.encode() for name, text in report.reproduction.files.items()}
+
+
+def report_page(report: SweepReport) -> str:
+    """The page alone, without the files beside it."""
+    return _page(report, *_figures(report))
+
+
+def _figures(report: SweepReport) -> tuple[list[Figure], list[Figure], Figure | None]:
+    """The figures of the page: fronts, what each setting did, by turn number."""
+    knobs = [slice_figure(report), parallel_figure(report), importance_figure(report)]
+    fronts = front_figures(report.sweep, report.latencies, report.published)
+    return fronts, [figure for figure in knobs if figure is not None], turn_figure(report)
 
 
 def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure], turns: Figure | None) -> str:
@@ -53,9 +61,9 @@ def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure]
         style=Markup(beside.joinpath("page.css").read_text(encoding="utf-8")),
         scripts=[Markup(get_plotlyjs()), Markup(beside.joinpath("page.js").read_text(encoding="utf-8"))],
         summary=_summary(report, len(failed)),
-        fronts=[Markup(figure_html(each)) for each in fronts],
-        knobs=[Markup(figure_html(each)) for each in knobs],
-        turns=Markup(figure_html(turns)) if turns is not None else None,
+        fronts=[figure_html(each) for each in fronts],
+        knobs=[figure_html(each) for each in knobs],
+        turns=figure_html(turns) if turns is not None else None,
         finished=html_table(_finished_table(report, finished)) if finished else None,
         failed=html_table(_failed_table(report, failed)) if failed else None,
         commands=[f"{command}   # {run}" for run, command in report.reproduction.runs.items()],
@@ -106,7 +114,7 @@ def _finished_table(report: SweepReport, finished: Sequence[TrialPoint]) -> Tabl
         Column("trial", "name"),
         Column("run", "name"),
     )
-    numbers = report.numbers()
+    numbers = front_numbers(report.sweep)
     rows = []
     for point in sorted(finished, key=lambda each: (numbers.get(each.trial, math.inf), each.trial)):
         milliseconds = report.latencies.get(point.run or "")

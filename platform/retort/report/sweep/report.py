@@ -1,12 +1,11 @@
 """A sweep as its report shows it: trials, front, baselines, measures by turn number, importances, and how to run it again.
 
-Everything is read; nothing is measured. A sweep that has not ended has the trials that have, and a front of those.
+Everything is read from the workspace and nothing is measured. The report of a sweep that still runs has the trials that have
+ended, and their front.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from scipy.stats import spearmanr
 
 from retort.corpora.holdout import HELD_OUT
 from retort.corpora.official.published import published_counts
@@ -28,12 +27,12 @@ class SweepReport:
     """All that the page shows.
 
     Attributes:
-        sweep: The sweep: its trials, front and baselines.
-        turns_split: What ``by_turn`` was measured on: what the front was evaluated on, or else the validation turns.
-        by_turn: Run of the front, or baseline -> turn number -> measures with n.
+        sweep: The sweep with its trials, front and baselines.
+        turns_split: The split that ``by_turn`` was measured on: the front's own, or else the validation turns.
+        by_turn: Run of the front, or baseline -> turn number -> measures, with ``n``, the number of turns.
         latencies: Run of the front -> median milliseconds of a turn, where that was measured.
-        published: Names and figures of the paper, where the front was evaluated on its turns; otherwise empty.
-        importance: Of the searched settings.
+        published: Names and figures of the paper, where the front was evaluated on the paper's turns; otherwise empty.
+        importance: How much each searched setting decides.
         reproduction: Commands, versions and files to run it again.
     """
 
@@ -44,21 +43,6 @@ class SweepReport:
     published: Mapping[str, Published]
     importance: Importance
     reproduction: Reproduction
-
-    def flops_predict_latency(self) -> float | None:
-        """Spearman's rank correlation of FLOPS with milliseconds over the front's runs; None for fewer than three."""
-        pairs = [
-            (point.evaluation["FLOPS"], self.latencies[point.run])
-            for point in self.sweep.front
-            if point.run is not None and point.run in self.latencies and point.evaluation is not None
-        ]
-        if len(pairs) < 3 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
-            return None
-        return float(spearmanr([flops for flops, _ in pairs], [told for _, told in pairs]).statistic)
-
-    def numbers(self) -> dict[str, int]:
-        """Trial -> its number on the front."""
-        return {point.trial: number for number, point in enumerate(self.sweep.front, start=1)}
 
 
 def sweep_report(workspace: Workspace, name: str) -> SweepReport:
@@ -74,15 +58,15 @@ def sweep_report(workspace: Workspace, name: str) -> SweepReport:
     sweep = find_sweep(workspace, name, ended=False)
     turns_split = sweep.split or HELD_OUT
     runs = [point.run for point in sweep.front if point.run is not None]
-    found = {run: latest_with_measures(workspace, run, split=turns_split, measures=None) for run in runs}
+    evaluations = {run: latest_with_measures(workspace, run, split=turns_split, measures=None) for run in runs}
     for baseline, measures in sweep.baselines.items():
-        found[baseline] = latest_with_measures(workspace, baseline, split=turns_split, measures=measures)
+        evaluations[baseline] = latest_with_measures(workspace, baseline, split=turns_split, measures=measures)
     return SweepReport(
         sweep=sweep,
         turns_split=turns_split,
         by_turn={
             name: folder.read_json(EVALUATION.measures)["by_turn"]
-            for name, folder in found.items()
+            for name, folder in evaluations.items()
             if folder is not None
         },
         latencies=_latencies(workspace, runs, turns_split),
@@ -94,17 +78,17 @@ def sweep_report(workspace: Workspace, name: str) -> SweepReport:
 
 def _latencies(workspace: Workspace, runs: Sequence[str], split: str) -> dict[str, float]:
     """Median milliseconds of a turn from its text to its passages, exact, as ``retort latency`` measured them last."""
-    told = {}
+    latencies = {}
     for run in runs:
-        found = []
+        measured = []
         for folder in workspace.stages(RUN.latencies(run)):
             config = folder.require("it is listed").config
             if config["split"] == split and config["engine"] == "exact":
-                found.append((str(config["at"]), folder))
-        if found:
-            latest = max(found, key=lambda pair: pair[0])[1]
-            told[run] = float(latest.read_json(LATENCY)["single"]["total"]["p50"])
-    return told
+                measured.append((str(config["at"]), folder))
+        if measured:
+            latest = max(measured, key=lambda pair: pair[0])[1]
+            latencies[run] = float(latest.read_json(LATENCY)["single"]["total"]["p50"])
+    return latencies
 
 
 def _is_topiocqa(workspace: Workspace, split: str) -> bool:

@@ -16,16 +16,16 @@ EXPERIMENT = "experiment.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What it takes.
+    """What it takes to run a sweep again.
 
     Attributes:
         files: File name -> content: the search space, profiles and overrides laid in, and the experiment that its trials vary.
         sweep: The commands that run it again and report on it.
         runs: Run of the front -> the command that trains it alone.
         versions: Library -> version, as the sweep's record has them.
-        inputs: What it read -> fingerprint.
-        created: When it ended; None: it has not.
-        seconds: How long that took since it was started last.
+        inputs: Name of what the sweep read -> fingerprint.
+        created: When the sweep ended; None: it has not.
+        seconds: How long it took since it was last started; None: it has not ended.
     """
 
     files: Mapping[str, str]
@@ -38,11 +38,7 @@ class Reproduction:
 
 
 def reproduction(sweep: Sweep) -> Reproduction:
-    """Files, commands and versions.
-
-    Args:
-        sweep: The sweep.
-    """
+    """What it takes to run the sweep and each run of its front again."""
     space = f"{sweep.name}.yaml"
     record = sweep.folder.record()
     commands = [
@@ -64,8 +60,8 @@ def reproduction(sweep: Sweep) -> Reproduction:
 def space_yaml(sweep: Sweep) -> str:
     """The search space as one file; ``retort sweep`` on it finds the same sweep.
 
-    What was laid over it (profiles, ``KEY=VALUE``, ``--trials``) is in it. Settings that are null are left out: they are what
-    a space has that does not set them.
+    It holds what was laid over the space: profiles, ``KEY=VALUE``, ``--trials``. Settings that are null are left out, since a
+    space that does not set them has the same.
     """
     settings = {key: value for key, value in sweep.settings.items() if value not in (None, [], {})}
     if "search" in settings:
