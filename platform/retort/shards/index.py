@@ -7,23 +7,19 @@ about 16 bytes an entry, 400 MB where passages have 200; nothing holds the whole
 
 import json
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from retort.progress import Progress
 from retort.shards.reader import open_vectors
 from retort.shards.session import map_units
-from retort.sparse.search.exact import ExactIndex
-from retort.sparse.search.postings import (
-    BLOCK_PASSAGES,
-    FREQUENT_SHARE,
-    Postings,
-    build_postings,
-    frequent_terms,
-)
+from retort.sparse.search.blocks import BLOCK_PASSAGES, FREQUENT_SHARE
 from retort.storage import FileEntry, Folder, Stage, Workspace
 from retort.storage.layout import encoder_label
+
+if TYPE_CHECKING:  # the compiler that search needs takes longer to load than it takes to find a finished index
+    from retort.sparse.search.exact import ExactIndex
 
 __all__ = ["PART_PASSAGES", "index_stage", "open_index", "part_passages", "prepare_index"]
 
@@ -73,6 +69,8 @@ def prepare_index(
         if writer.finished is not None:
             progress(STAGE, 1, 1, f"{folder.name} is there already")
             return folder
+        from retort.sparse.search.postings import frequent_terms
+
         record = vectors.require("it was just found")
         passages = int(record.counts["passages"])
         units: list[dict[str, Any]] = [
@@ -137,6 +135,8 @@ class _BuildPart:
         if self.folder.exists(file):
             entry = self.folder.entry(file)
         else:
+            from retort.sparse.search.postings import build_postings
+
             vectors = self.vectors.between(first, min(first + self.part_passages, len(self.vectors)))
             postings = build_postings(vectors, self.frequent, block_passages=self.block_passages)
             entry = replace(self.folder.write_array(file, postings.memory), rows=None)
@@ -150,8 +150,11 @@ def part_passages(folder: Folder) -> list[int]:
     return [min(size, passages - first) for first in range(0, passages, size)]
 
 
-def open_index(folder: Folder, *, parts: range | None = None) -> ExactIndex:
+def open_index(folder: Folder, *, parts: range | None = None) -> "ExactIndex":
     """Open a finished index, or some of its parts by number; its arrays are mapped, and none of them is read."""
+    from retort.sparse.search.exact import ExactIndex
+    from retort.sparse.search.postings import Postings
+
     record = folder.require("index the collection first: retort prepare --help")
     size = int(record.config["part_passages"])
     numbers = range(int(record.counts["parts"])) if parts is None else parts

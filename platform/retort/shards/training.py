@@ -27,7 +27,6 @@ from retort.shards.positives import positives_of, ranked_turns, scores_of_positi
 from retort.shards.rankings import CHUNK_TURNS, chunk_file
 from retort.shards.reader import WEIGHTS_FILE, Collection
 from retort.shards.session import map_units
-from retort.shards.weights import weights_of_teachers
 from retort.storage import FileEntry, Folder, Stage, Workspace
 from retort.storage.layout import EXPERIMENT
 
@@ -106,6 +105,8 @@ def prepare_training(
         all_turns = read_turns(workspace, experiment.corpus.train)
         turns = len(all_turns)
         if _learns(experiment):
+            from retort.shards.weights import weights_of_teachers  # scipy's optimisers
+
             found = weights_of_teachers(experiment, all_turns, held_out, collection, rankings)
             weights = dict(zip(experiment.teacher.names, found.weights, strict=True))
             told = json.dumps(asdict(found) | {"weights": weights}, indent=1) + "\n"

@@ -27,7 +27,6 @@ from retort.shards.session import cluster_gpus, ensure_ray, holds_processors, ma
 from retort.shards.texts import passage_input_ids, passage_text
 from retort.sparse.encoders.bm25 import bm25_impacts, term_counts
 from retort.sparse.encoders.models import model_digest, model_directory
-from retort.sparse.search.exact import tie_order
 from retort.sparse.tokens import Tokenizer, build_word_tokenizer
 from retort.sparse.vectors import Int64, SparseVectors
 from retort.storage import FileEntry, Folder, Stage, StageWriter, Workspace
@@ -62,7 +61,7 @@ def vectors_stage(
         inputs["run"] = run.require("the run is not finished").fingerprint
         if encoder.passage_precision != "fp32":
             config["passage_precision"] = encoder.passage_precision
-        label = f"vectors/{run.name.removeprefix('runs/')}"
+        label = f"vectors/{RUN.label(run.name)}"
         return workspace.stage(STAGE, VERSION, label=label, config=config, inputs=inputs)
     if encoder.model == "tiny":
         config["vocabulary_size"] = encoder.vocabulary_size
@@ -364,6 +363,8 @@ def _collect(
     passages: int,
     total_length: float,
 ) -> None:
+    from retort.sparse.search.exact import tie_order
+
     hashes = []
     for part in sorted(rows):
         for kind in ("indptr", "indices", "values"):

@@ -6,10 +6,13 @@ Shapes: N rows, V vocabulary entries, Z stored entries.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 __all__ = ["PartedVectors", "SparseVectors"]
 
@@ -57,8 +60,10 @@ class SparseVectors:
         positions = np.repeat(self.indptr[wanted] - indptr[:-1], lengths) + np.arange(indptr[-1])
         return SparseVectors(indptr, self.indices[positions], self.values[positions], self.vocabulary_size)
 
-    def to_scipy(self) -> scipy.sparse.csr_matrix:
+    def to_scipy(self) -> "scipy.sparse.csr_matrix":
         """The same matrix for scipy, sharing the arrays."""
+        import scipy.sparse
+
         return scipy.sparse.csr_matrix(
             (self.values, self.indices, self.indptr), shape=(len(self), self.vocabulary_size), copy=False
         )

@@ -20,12 +20,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from retort.sparse.search.blocks import BLOCK_PASSAGES, FREQUENT_AT_MOST, FREQUENT_SHARE, SPAN, TILE
 from retort.sparse.vectors import Float32, Int32, Int64, SparseVectors
 
 __all__ = [
-    "BLOCK_PASSAGES",
-    "SPAN",
-    "TILE",
     "Postings",
     "build_postings",
     "document_frequency",
@@ -34,14 +32,6 @@ __all__ = [
 ]
 
 Bytes = npt.NDArray[np.uint8]
-
-TILE: Final = 64  # passages whose ceilings are added up together: four registers of 16 sums
-# Passages whose ceilings of one term stand together: long enough for the processor to read ahead. An odd number of cache
-# lines, or else all terms' lines would fall into a few sets of the first cache: 41 terms take half as long again with 1,024.
-SPAN: Final = 15 * TILE
-BLOCK_PASSAGES: Final = 8 * SPAN  # 30 KB of scores, a first cache
-FREQUENT_SHARE: Final = 1 / 10  # a ceiling costs a byte of every passage, and an addition 1/40 of a posting's
-FREQUENT_AT_MOST: Final = 4096  # ceilings take no more than 4 KB a passage, however dense the vectors are
 
 TERM = np.dtype([("start", "<u4"), ("maximum", "<f4")])
 ALIGNMENT: Final = 64  # bytes, a line of the cache
