@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "platform" / "retort"
 
 FAULTS = {
@@ -63,7 +63,7 @@ def run_tests(directory: Path, module: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={directory}"]
     environment = {**os.environ, "PYTHONPATH": str(directory), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, f"tests/sparse/test_{module}.py"],
+        [*command, f"tests/sparse/objective/test_{module}.py"],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -74,7 +74,7 @@ def run_tests(directory: Path, module: str) -> subprocess.CompletedProcess[str]:
 
 def copied(directory: Path) -> Path:
     shutil.copytree(PACKAGE, directory / "retort", ignore=shutil.ignore_patterns("__pycache__"))
-    return directory / "retort" / "sparse"
+    return directory / "retort" / "sparse" / "objective"
 
 
 @pytest.mark.slow
