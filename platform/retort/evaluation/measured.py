@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from retort.measures.ranking import MEASURES, by_group, mean_measures, per_turn_measures
+from retort.measures.ranking import by_group, mean_measures, per_turn_measures
+from retort.measures.registry import COST, RANKING
 from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
 from retort.records import Turn
 from retort.sparse.vectors import SparseVectors
@@ -37,7 +38,7 @@ def measure(
         passage_share: (V,), p_d.
         relevant_from: Least relevance that counts as relevant in the measures that are not graded.
     """
-    per_turn = per_turn_measures(judgements, run, measures=(*MEASURES, JUDGED), relevance_level=relevant_from)
+    per_turn = per_turn_measures(judgements, run, measures=(*RANKING, JUDGED), relevance_level=relevant_from)
     costs = per_query_flops(queries.indptr, queries.indices, passage_share)
     active = l0_per_row(queries.indptr)
     for turn, cost, entries in zip(turns, costs, active, strict=True):
@@ -45,7 +46,7 @@ def measure(
     share = activation_share(queries.indptr, queries.indices, queries.vocabulary_size)
     means = mean_measures(per_turn)
     means["FLOPS"] = flops(share, passage_share)
-    names = (*MEASURES, JUDGED, "FLOPS", "L0")
+    names = (*RANKING, JUDGED, *COST)
     groups = by_group(per_turn, {turn.query_id: turn.turn_number for turn in turns})
     measures: dict[str, Any] = {"n": int(means["n"])} | {name: means[name] for name in names}
     measures["by_turn"] = {str(number): values for number, values in groups.items()}

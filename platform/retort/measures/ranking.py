@@ -16,16 +16,16 @@ from operator import index
 
 import ir_measures
 
-__all__ = ["MEASURES", "by_group", "mean_measures", "per_turn_measures"]
+from retort.measures.registry import RANKING
 
-MEASURES: tuple[str, ...] = ("R@100", "R@10", "RR", "nDCG@3")
+__all__ = ["by_group", "mean_measures", "per_turn_measures"]
 
 
 def per_turn_measures(
     judgements: Mapping[str, Mapping[str, int]],
     run: Mapping[str, Mapping[str, float]],
     *,
-    measures: Sequence[str] = MEASURES,
+    measures: Sequence[str] = RANKING,
     relevance_level: int = 1,
 ) -> dict[str, dict[str, float]]:
     r"""Value of each measure for each judged turn.
@@ -52,7 +52,7 @@ def per_turn_measures(
     """
     parsed = {name: _parse_measure(name, relevance_level) for name in measures}
     if not parsed:
-        raise ValueError(f"measures is empty: name at least one, e.g. {', '.join(MEASURES)}")
+        raise ValueError(f"measures is empty: name at least one, e.g. {', '.join(RANKING)}")
     judged = {query_id: _plain_judgements(query_id, docs) for query_id, docs in judgements.items() if docs}
     scored = {query_id: _plain_scores(query_id, run[query_id]) for query_id in judged if query_id in run}
 
@@ -123,7 +123,7 @@ def _parse_measure(name: str, relevance_level: int) -> ir_measures.Measure:
         measure = ir_measures.parse_measure(name)
         measure.validate_params()  # type: ignore[no-untyped-call]
     except (AssertionError, NameError, ValueError) as error:
-        raise ValueError(f"unknown measure {name!r} ({error}); use for example {', '.join(MEASURES)}") from error
+        raise ValueError(f"unknown measure {name!r} ({error}); use for example {', '.join(RANKING)}") from error
     if measure.params.get("cutoff", 1) < 1:
         raise ValueError(f"the cutoff of {name!r} must be at least 1")
     if "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params:

@@ -14,7 +14,7 @@ from retort.errors import InputError
 from retort.evaluation.evaluate import evaluate_student
 from retort.evaluation.runs import find_run, run_experiment
 from retort.evaluation.students import open_run
-from retort.measures.ranking import MEASURES
+from retort.measures.registry import SHOWN
 from retort.progress import Progress, silent
 from retort.report.paper.grid import SeededRun, Turns
 from retort.shards.index import open_index, prepare_index
@@ -113,7 +113,7 @@ class Evaluator:
                 f"{run} was measured on {len(turns.query_ids)} turns of {self.split}, the runs before it on "
                 f"{len(self._turns.query_ids)} others: report on sweeps with the same corpus settings only (--sweep)"
             )
-        return {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in (*MEASURES, "FLOPS", "L0")}
+        return {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in SHOWN}
 
 
 def _run_of(point: TrialPoint) -> str:

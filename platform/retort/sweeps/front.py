@@ -12,13 +12,12 @@ import numpy as np
 
 from retort.errors import WorkspaceError
 from retort.measures.pareto import hypervolume, log_flops_hypervolume, non_dominated
-from retort.measures.registry import Direction
+from retort.measures.registry import ACCEPTED_LOSS, Direction
 from retort.sweeps.trial import TrialPoint
 
 __all__ = ["OBJECTIVES", "champion", "front_hypervolume", "front_json", "front_rows", "mark_front"]
 
 OBJECTIVES: Final[Mapping[str, Direction]] = {"R@100": "max", "FLOPS": "min"}
-CHAMPION_LOSS: Final = 0.02  # relative, of the best trial's: what the literature gives for sparsity
 
 
 def mark_front(points: Sequence[TrialPoint], objectives: Mapping[str, Direction]) -> list[TrialPoint]:
@@ -57,7 +56,7 @@ def champion(points: Sequence[TrialPoint], objectives: Mapping[str, Direction]) 
         first, direction = next(iter(objectives.items()))
         sign = 1 if direction == "max" else -1
         return max(front, key=lambda point: sign * point.validation[first])
-    least = (1 - CHAMPION_LOSS) * max(point.validation[maximised[0]] for point in front)
+    least = (1 - ACCEPTED_LOSS) * max(point.validation[maximised[0]] for point in front)
     within = [point for point in front if point.validation[maximised[0]] >= least]
     return min(within, key=lambda point: point.validation[minimised[0]])
 

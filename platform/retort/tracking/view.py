@@ -12,13 +12,13 @@ __all__ = ["VIEW", "VIEW_TAG", "view_state"]
 
 VIEW: Final = "retort"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
-MEASURES: Final = ("R@100", "FLOPS", "dev/R@100", "dev/FLOPS", "dev/RR", "dev/nDCG@3", "L0")
+COLUMNS: Final = ("R@100", "FLOPS", "dev/R@100", "dev/FLOPS", "dev/RR", "dev/nDCG@3", "L0")
 TAGS: Final = ("retort.corpus", "retort.teacher", "retort.objective", "retort.seed", "retort.front")
 
 
 def view_state() -> str:
     """The view as MLflow's page reads it: trials and single runs, the latest first."""
-    columns = ["attributes.`Created`", *(f"metrics.`{metric_name(measure)}`" for measure in MEASURES)]
+    columns = ["attributes.`Created`", *(f"metrics.`{metric_name(measure)}`" for measure in COLUMNS)]
     return json.dumps(
         {
             "searchFilter": "tags.`retort.kind` != 'sweep'",
