@@ -7,12 +7,14 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 - ``base``: what all settings have in common; names.
 - ``experiment``: an experiment's sections; the generated corpus.
 - ``objective``: of those, what a student is trained for: samples, losses, sparsity, the paper's presets.
+- ``description``: an experiment's objective in words, and its run's label.
 - ``search_space``: what a sweep searches.
 - ``rewriting``: how a teacher's rewrites are generated.
 - ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
 """
 
 from retort.config.base import checked_name, validated
+from retort.config.description import Description, describe, run_label
 from retort.config.experiment import (
     ContextConfig,
     CorpusConfig,
@@ -43,6 +45,7 @@ __all__ = [
     "VARIANT",
     "ContextConfig",
     "CorpusConfig",
+    "Description",
     "EncoderConfig",
     "EndpointConfig",
     "EvaluationConfig",
@@ -59,11 +62,13 @@ __all__ = [
     "TeacherConfig",
     "TrainingConfig",
     "checked_name",
+    "describe",
     "experiment_from",
     "load_experiment",
     "parse_overrides",
     "point_settings",
     "read_yaml",
+    "run_label",
     "settings_markdown",
     "settings_of",
     "shipped_spaces",

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from retort.config import ContextConfig, EncoderConfig
+from retort.config import ContextConfig, EncoderConfig, describe
 from retort.deploy.layout import needs_own_code, separator_text
 from retort.evaluation.students import Run
-from retort.measures.ranking import MEASURES
+from retort.measures.registry import SHOWN, figure
 from retort.sparse.encoders.models import model_directory
 from retort.storage import Folder, Record, Workspace
 from retort.storage.layout import EVALUATION
@@ -22,7 +22,6 @@ __all__ = ["base_model", "model_card"]
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-SHOWN = (*MEASURES, "FLOPS", "L0")
 
 
 def base_model(encoder: EncoderConfig) -> tuple[str | None, str | None]:
@@ -42,8 +41,8 @@ def base_model(encoder: EncoderConfig) -> tuple[str | None, str | None]:
 
 def _front_matter(path: Path) -> Mapping[str, Any]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
-    data = yaml.safe_load(found[1]) if found else {}
+    block = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
+    data = yaml.safe_load(block[1]) if block else {}
     return data if isinstance(data, Mapping) else {}
 
 
@@ -53,11 +52,11 @@ def model_card(
     """A README.md as model hubs expect it: YAML front matter, then what a reader needs.
 
     Args:
-        workspace: The run's.
+        workspace: Holds the run.
         run: The student.
-        evaluations: Split -> its evaluation.
-        name: Of the model.
-        onnx: Whether ONNX stands beside it.
+        evaluations: The evaluation of each split.
+        name: The model's name.
+        onnx: Whether the query encoder is exported as ONNX too.
     """
     base, licence = base_model(run.config.encoder)
     front: dict[str, object] = {
@@ -101,17 +100,13 @@ def _summary(run: Run) -> str:
     )
 
 
-def _number(name: str, value: float) -> str:
-    return f"{value:.3g}" if name == "FLOPS" else f"{value:.1f}" if name == "L0" else f"{value:.3f}"
-
-
 def _measures(run: Run, evaluations: Mapping[str, Folder]) -> str:
     if not evaluations:
         return "## Measures\n\nThis run has not been evaluated."
     rows = [f"| split | n | {' | '.join(SHOWN)} |", f"|---|---:|{'---:|' * len(SHOWN)}"]
     for split, folder in evaluations.items():
         measured = folder.read_json(EVALUATION.measures)
-        values = " | ".join(_number(name, measured[name]) for name in SHOWN)
+        values = " | ".join(figure(name, measured[name]) for name in SHOWN)
         rows.append(f"| {split} | {measured['n']} | {values} |")
     return (
         "## Measures\n\n"
@@ -187,17 +182,14 @@ def _usage(run: Run, name: str, *, onnx: bool) -> str:
 
 def _training(workspace: Workspace, run: Run, record: Record) -> str:
     config = run.config
-    objective, penalty = config.objective, config.regularization
     passages = workspace.folder("passages").require("import a corpus first").counts["passages"]
-    weight = objective.contrastive_weight
     rows = {
         "collection": f"{int(passages):,} passages",
         "trained on": f"split `{config.corpus.train}`"
         + ("" if config.corpus.validation is None else ", without the conversations held out to choose on"),
         "teacher": ", ".join(f"`{name}`" for name in config.teacher.names)
         + f" (rewrites; their {config.teacher.top_k} best passages)",
-        "objective": f"{1 - weight:g} {objective.divergence} + {weight:g} contrastive, {config.sampling.count} samples a turn",
-        "regularisation": "none" if penalty.query == "none" else f"{penalty.query}, weight {penalty.query_weight:g}",
+        **describe(config).rows(),
         "base model": f"`{config.encoder.model}`"
         + ("" if config.encoder.layers is None else f", its lowest {config.encoder.layers} layers"),
         "run": f"`{run.name}`",

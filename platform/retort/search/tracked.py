@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
+from retort.config import describe, experiment_from
 from retort.errors import InputError, RunError
 from retort.evaluation.runs import find_run
 from retort.measures.registry import figure
@@ -71,7 +72,7 @@ def log_run(
         "retort.encoder": f"{experiment['encoder']['family']} {experiment['encoder']['model']}",
         "retort.seed": str(experiment["training"]["seed"]),
         "retort.corpus": f"{PurePath(workspace.root).name}: {experiment['corpus']['train']}",
-        "retort.objective": _objective(experiment),
+        "retort.objective": describe(experiment_from(experiment)).line(),
     }
     tracked = tracker.start(run, parent=parent, tags={**described, **(tags or {})})
     tracked.log_config(experiment)
@@ -83,18 +84,6 @@ def log_run(
     if folder.exists(f"{RUN.passage_checkpoint}/config.json"):
         tracked.log_artifacts(folder.local_tree(RUN.passage_checkpoint), "passage_model")
     return tracked
-
-
-def _objective(experiment: Mapping[str, Any]) -> str:
-    """What is minimised, in a few words."""
-    objective, regularization = experiment["objective"], experiment["regularization"]
-    parts = [] if objective["divergence"] == "none" else [objective["divergence"]]
-    for name in ("contrastive", "margin_mse", "representation"):
-        if weight := objective[f"{name}_weight"]:
-            parts.append(f"{weight:g} {name}")
-    if regularization["query"] != "none" and regularization["query_weight"]:
-        parts.append(f"{regularization['query_weight']:g} {regularization['query']}")
-    return " + ".join(parts)
 
 
 def _inputs(workspace: Workspace, folder: Folder, experiment: Mapping[str, Any]) -> list[TrackedInput]:
