@@ -2,15 +2,19 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from retort.errors import ConfigError
 
-__all__ = ["Name", "Settings", "checked_name", "kind_of_value", "validated"]
+__all__ = ["Later", "Name", "Settings", "checked_name", "kind_of_value", "validated"]
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
+_LATER: Final = "a later version added this setting"
+# At its default such a setting changes nothing and is no part of an identity: runs from before keep their names.
+Later = Annotated[Value, _LATER]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 
@@ -25,6 +29,14 @@ class Settings(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+    def identity(self) -> dict[str, object]:
+        """The settings as plain data; those that are marked ``Later`` only where they are set."""
+        data: dict[str, object] = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            if _LATER in field.metadata and getattr(self, name) == field.default:
+                del data[name]
+        return data
 
 
 def kind_of_value(value: object) -> str:

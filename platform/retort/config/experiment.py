@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from retort.config.base import Name, Settings, kind_of_value
+from retort.config.base import Later, Name, Settings, kind_of_value
 from retort.config.objective import ObjectiveConfig, RegularizationConfig, SamplingConfig, with_presets
 
 __all__ = [
@@ -62,24 +62,17 @@ class ContextConfig(Settings):
     )
     answers: bool = Field(default=True, description="the agent's messages are part of the context")
     last_turns: PositiveInt | None = Field(default=None, description="only so many earlier turns; null: all")
-    first_turn: bool = Field(
+    first_turn: Later[bool] = Field(
         default=False, description="the conversation's first question is kept, whatever last_turns and the budget cut"
     )
-    separator: str = Field(
+    separator: Later[str] = Field(
         default="[SEP]", max_length=20, description="between messages: [SEP], the tokeniser's own token, or any text"
     )
-    ptkb: Literal["none", "all", "relevant"] = Field(
+    ptkb: Later[Literal["none", "all", "relevant"]] = Field(
         default="none",
         description="what is known of the user (iKAT), beside the question: nothing, all, or the statements that were "
         "judged relevant to the turn",
     )
-
-    def identity(self) -> dict[str, object]:
-        """The settings as plain data; those that later versions added, only where they are set."""
-        data = self.model_dump(mode="json")
-        later = ("first_turn", "separator", "ptkb")
-        defaults = {name: type(self).model_fields[name].default for name in later}
-        return {name: value for name, value in data.items() if name not in later or value != defaults[name]}
 
 
 class EncoderConfig(Settings):
@@ -176,7 +169,7 @@ class TrainingConfig(Settings):
         description="of the body and the head; weights and losses stay float32. bf16 pays on processors with bf16 "
         "instructions and on GPUs, fp16 on GPUs",
     )
-    passage_encoder: Literal["frozen", "trained"] = Field(
+    passage_encoder: Later[Literal["frozen", "trained"]] = Field(
         default="frozen",
         description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
     )
@@ -207,32 +200,6 @@ class EvaluationConfig(Settings):
     def identity(self) -> dict[str, object]:
         """The settings as plain data; the bits only where something is quantised."""
         return self.model_dump(mode="json", exclude=None if self.engine == "lucene" else {"quantization_bits"})
-
-
-# Settings that came later: at their default they change nothing, and runs from before keep their names.
-_LATER = {
-    "sampling": ("temperature", "normalizer", "refresh_steps", "filter_score_ratio", "filter_overlap"),
-    "objective": (
-        "positive_weight",
-        "contrastive_negatives",
-        "contrastive_schedule",
-        "contrastive_start",
-        "margin_mse_weight",
-        "representation_weight",
-        "weighting",
-    ),
-    "regularization": (
-        "passage_weight",
-        "turn_exponent",
-        "saturation",
-        "anti_zero_weight",
-        "flops_budget",
-        "max_terms",
-        "threshold",
-        "cost_threshold",
-    ),
-    "training": ("passage_encoder",),
-}
 
 
 class ExperimentConfig(Settings):
@@ -332,18 +299,10 @@ class ExperimentConfig(Settings):
 
         Left out: workers and accumulation (tested to give the same losses), how a student is evaluated, and on which split.
         """
-        data: dict[str, Any] = self.model_dump(
-            mode="json",
-            # What a preset stands for is in the settings that it sets.
-            exclude={"paper": True, "evaluation": True, "corpus": {"evaluate"}, "regularization": {"preset"}},
-        )
-        for section, keys in _LATER.items():
-            fields = type(getattr(self, section)).model_fields
-            for key in keys:
-                if data[section][key] == fields[key].default:
-                    del data[section][key]
+        data: dict[str, Any] = {name: section.identity() for name, section in self if isinstance(section, Settings)}
+        # What a preset stands for is in the settings that it sets.
+        del data["evaluation"], data["corpus"]["evaluate"], data["regularization"]["preset"]
         del data["training"]["workers"], data["training"]["accumulation"]
-        data["context"] = self.context.identity()
         del data["encoder"]["passage_precision"]  # in the vectors' fingerprint
         if data["encoder"]["model"] not in ("tiny", "minilm"):
             # A path or a hub id says where a model is; its content is in the fingerprint by its digest.

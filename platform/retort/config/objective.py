@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from retort.config.base import Settings
+from retort.config.base import Later, Settings
 
 __all__ = ["PRESETS", "ObjectiveConfig", "RegularizationConfig", "SamplingConfig", "with_presets"]
 
@@ -24,18 +24,18 @@ class SamplingConfig(Settings):
     )
     count: int = Field(default=16, ge=1, le=10_000, description="samples per turn, the positive not counted")
     window: tuple[int, int] = Field(default=(10, 950), description="ranks of the teacher, zero-based, half-open")
-    temperature: float = Field(default=1.0, gt=0, description="of the distribution that proportional draws from")
-    normalizer: Literal["sampled", "full"] = Field(
+    temperature: Later[float] = Field(default=1.0, gt=0, description="of the distribution that proportional draws from")
+    normalizer: Later[Literal["sampled", "full"]] = Field(
         default="sampled",
         description="proportional: the student's log Z over the samples, with a bias of 1/count, or over the whole window",
     )
-    refresh_steps: PositiveInt = Field(default=50, description="student: steps after which it retrieves anew")
-    filter_score_ratio: float | None = Field(
+    refresh_steps: Later[PositiveInt] = Field(default=50, description="student: steps after which it retrieves anew")
+    filter_score_ratio: Later[float | None] = Field(
         default=None,
         gt=0,
         description="never sample what the teacher scores at least so many times as high as the turn's best positive",
     )
-    filter_overlap: float | None = Field(
+    filter_overlap: Later[float | None] = Field(
         default=None,
         gt=0,
         le=1,
@@ -71,26 +71,28 @@ class ObjectiveConfig(Settings):
         description="the positive's teacher score: its own, or the maximum of the pool that the softmax runs over "
         "(as the paper's code has it)",
     )
-    positive_weight: float | Literal["balanced"] = Field(
+    positive_weight: Later[float | Literal["balanced"]] = Field(
         default=1.0,
         description="how many times the positive counts in both softmaxes of the KLD; balanced: as often as there are samples",
     )
     contrastive_weight: float = Field(default=0.0, ge=0, le=1, description="w, of InfoNCE; the divergence has 1 - w")
     contrastive_temperature: float = Field(default=1.0, gt=0, description="of the softmax in InfoNCE")
-    contrastive_negatives: Literal["all", "samples", "positives", "samples_and_positives"] = Field(
+    contrastive_negatives: Later[Literal["all", "samples", "positives", "samples_and_positives"]] = Field(
         default="all",
         description="all passages of the batch, over all workers; the turn's own samples; other turns' positives; the last two",
     )
-    contrastive_schedule: Literal["constant", "linear", "cosine"] = Field(
+    contrastive_schedule: Later[Literal["constant", "linear", "cosine"]] = Field(
         default="constant",
         description="how the contrastive weight gets from contrastive_start to its value in training",
     )
-    contrastive_start: float = Field(default=0.0, ge=0, le=1, description="where a linear or cosine schedule begins")
-    margin_mse_weight: float = Field(default=0.0, ge=0, description="of MarginMSE, beside the divergence")
-    representation_weight: float = Field(
+    contrastive_start: Later[float] = Field(
+        default=0.0, ge=0, le=1, description="where a linear or cosine schedule begins"
+    )
+    margin_mse_weight: Later[float] = Field(default=0.0, ge=0, description="of MarginMSE, beside the divergence")
+    representation_weight: Later[float] = Field(
         default=0.0, ge=0, description="of the squared distance to the teacher's rewrite vector"
     )
-    weighting: Literal["fixed", "uncertainty", "gradient_norm"] = Field(
+    weighting: Later[Literal["fixed", "uncertainty", "gradient_norm"]] = Field(
         default="fixed",
         description="the weights as they are, as the start of learned ones (uncertainty), or as shares of the gradient's norm",
     )
@@ -137,34 +139,34 @@ class RegularizationConfig(Settings):
         "weighted by its share of passages",
     )
     query_weight: float = Field(default=0.0, ge=0, description="of the queries' penalty, at the end of its ramp")
-    passage_weight: float = Field(
+    passage_weight: Later[float] = Field(
         default=0.0, ge=0, description="of the FLOPS penalty on a batch's passages; ramped as the queries' is"
     )
     ramp: Literal["quadratic", "linear", "constant"] = Field(
         default="quadratic", description="how the penalties' weights rise from 0 to their values"
     )
     ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
-    turn_exponent: float = Field(
+    turn_exponent: Later[float] = Field(
         default=0.0,
         ge=-4,
         le=4,
         description="a query's penalty is multiplied by its turn number to this power; 0: all alike",
     )
-    saturation: float | None = Field(
+    saturation: Later[float | None] = Field(
         default=None,
         gt=0,
         description="a weight far above this is penalized no more than one at it: what counts is that an entry is active; "
         "null: in proportion",
     )
-    anti_zero_weight: float = Field(default=0.0, ge=0, description="of a penalty on queries that vanish")
-    flops_budget: float | None = Field(
+    anti_zero_weight: Later[float] = Field(default=0.0, ge=0, description="of a penalty on queries that vanish")
+    flops_budget: Later[float | None] = Field(
         default=None, gt=0, description="FLOPS to end at: query_weight is then where the search for the weight begins"
     )
-    max_terms: PositiveInt | None = Field(
+    max_terms: Later[PositiveInt | None] = Field(
         default=None, description="hard limit: a query keeps so many entries; null: all"
     )
-    threshold: float = Field(default=0.0, ge=0, description="hard limit: entries up to it become 0")
-    cost_threshold: float = Field(
+    threshold: Later[float] = Field(default=0.0, ge=0, description="hard limit: entries up to it become 0")
+    cost_threshold: Later[float] = Field(
         default=0.0,
         ge=0,
         description="pruning once training is over: entries become 0 whose weight is at most so many times the share of passages "
