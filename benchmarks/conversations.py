@@ -12,9 +12,9 @@ from pathlib import Path
 
 from retort.cli import main as retort
 from retort.config import ExperimentConfig, experiment_from, with_overrides
-from retort.distill.trainer import ensure_ray
 from retort.progress import silent
 from retort.shards.prepare import Prepared, prepare
+from retort.shards.session import ensure_ray
 from retort.storage import Workspace
 
 KEPT = Path(__file__).parent / ".workspaces"

@@ -71,7 +71,7 @@ class OwnSteps:
     def _run(self, device: Any) -> None:
         import torch
 
-        from retort.distill.worker import train
+        from retort.distill.worker import Material, Worker, train
 
         torch.set_num_threads(1)
         self._go.acquire()
@@ -81,7 +81,12 @@ class OwnSteps:
             self._go.acquire()
 
         try:
-            train(self.config, self.turns, self.collection, self.student, device=device, progress=progress)
+            train(
+                Material(self.config, self.turns, self.collection),
+                self.student,
+                worker=Worker(device),
+                progress=progress,
+            )
         except BaseException as error:
             self._failed = error
             self._done.release()

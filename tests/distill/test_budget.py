@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from retort.config import experiment_from, with_overrides
 from retort.distill.budget import probe_turns, student_flops, threshold_for_budget
-from retort.distill.trainer import untrained_student
-from retort.distill.worker import train
+from retort.distill.students import untrained_student
+from retort.distill.worker import Material, Worker, train
 from retort.measures.sparsity import activation_share, flops
 from retort.progress import silent
 from retort.shards.reader import Collection, TrainingTurns
@@ -85,7 +85,7 @@ def test_a_training_ends_within_five_percent_of_its_budget(opened, experiment, o
         )
     )
     student = untrained_student(config, collection)
-    train(config, turns, collection, student, device=torch.device("cpu"), progress=silent)
+    train(Material(config, turns, collection), student, worker=Worker(torch.device("cpu")), progress=silent)
     found = student_flops(student, turns, list(range(len(turns))), collection.passage_share)
 
     assert found == pytest.approx(budget, rel=0.05)

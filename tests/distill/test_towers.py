@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from retort.config import SearchSpaceConfig, experiment_from, with_overrides
 from retort.corpora.turns import read_turns
 from retort.distill.adaptation import Adaptation
+from retort.distill.state import Curves
 from retort.distill.step import passage_penalty
-from retort.distill.trainer import distil, untrained_passages, untrained_student
-from retort.distill.worker import Curves, train
+from retort.distill.students import untrained_passages, untrained_student
+from retort.distill.trainer import distil
+from retort.distill.worker import Material, States, Worker, train
 from retort.evaluation.evaluate import (
     context_input_ids,
     evaluate_baseline,
@@ -109,8 +111,8 @@ def trained(workspace, config):
     def call(*, progress=silent, changes=None, **arguments):
         own = config(**(changes or {}))
         student, passages = untrained_student(own, collection), untrained_passages(workspace, own, collection)
-        arguments = {"device": torch.device("cpu"), "passages": passages, "progress": progress, **arguments}
-        curves = train(own, turns, collection, student, **arguments)
+        arguments = {"worker": Worker(torch.device("cpu")), "passages": passages, "progress": progress, **arguments}
+        curves = train(Material(own, turns, collection), student, **arguments)
         encoders = [student] if passages is None else [student, passages.encoder]
         return curves, [e.state_dict() for e in encoders], own
 
@@ -175,8 +177,8 @@ def test_a_resumed_training_ends_in_the_same_weights_to_the_last_bit(trained, tm
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        trained(changes=changes, progress=interrupt, state_folder=folder, state_seconds=0.0)
-    resumed, found, _ = trained(changes=changes, state_folder=folder)
+        trained(changes=changes, progress=interrupt, states=States(folder, seconds=0.0))
+    resumed, found, _ = trained(changes=changes, states=States(folder))
 
     assert resumed.rows == curves.rows
     for ours, theirs in zip(found, expected, strict=True):

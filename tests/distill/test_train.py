@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from retort.config import experiment_from, with_overrides
-from retort.distill.trainer import untrained_student
-from retort.distill.worker import Curves, train
+from retort.distill.state import Curves
+from retort.distill.students import untrained_student
+from retort.distill.worker import Material, States, Worker, train
 from retort.errors import ConfigError, RunError
 from retort.progress import silent
 from retort.shards.index import open_index
@@ -33,12 +34,12 @@ def trained(prepared_path, experiment, one_thread):
     (vectors,), (shard,) = workspace.stages("vectors"), workspace.stages("training")
     collection, turns = Collection(vectors), TrainingTurns(shard)
 
-    def call(*, progress=silent, student=None, **changes):
-        overrides = {key.replace("__", "."): value for key, value in changes.items() if "__" in key}
-        arguments = {key: value for key, value in changes.items() if "__" not in key}
+    def call(*, progress=silent, student=None, states=None, index=None, **changes):
+        overrides = {key.replace("__", "."): value for key, value in changes.items()}
         config = experiment_from(with_overrides(experiment.model_dump(mode="json"), overrides))
         own = student if student is not None else untrained_student(config, collection)
-        curves = train(config, turns, collection, own, device=torch.device("cpu"), progress=progress, **arguments)
+        material, worker = Material(config, turns, collection, index), Worker(torch.device("cpu"))
+        curves = train(material, own, worker=worker, states=states, progress=progress)
         return curves, own, config
 
     return call
@@ -147,8 +148,8 @@ def test_accumulation_and_resuming_change_nothing_for_any_objective(trained, ind
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        trained(**changes, progress=interrupt, state_folder=folder, state_seconds=0.0)
-    resumed, _, _ = trained(**changes, state_folder=folder)
+        trained(**changes, progress=interrupt, states=States(folder, seconds=0.0))
+    resumed, _, _ = trained(**changes, states=States(folder))
 
     assert curves.columns == Curves.of_experiment(config).columns
     np.testing.assert_allclose(parts.rows, curves.rows, rtol=2e-4, atol=2e-4)
@@ -184,8 +185,8 @@ def test_a_resumed_training_ends_in_the_same_weights_to_the_last_bit(trained, tm
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        trained(**changes, progress=interrupt, state_folder=folder, state_seconds=0.0)
-    resumed, again, _ = trained(**changes, progress=lambda s, step, *_: done.append(step), state_folder=folder)
+        trained(**changes, progress=interrupt, states=States(folder, seconds=0.0))
+    resumed, again, _ = trained(**changes, progress=lambda s, step, *_: done.append(step), states=States(folder))
 
     # The state of step 13 was written before step 14 was told of.
     assert done == [*range(1, 15), *range(14, len(curves.rows) + 1)]

@@ -7,12 +7,13 @@ goes on as if it had never stopped.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from retort.config import ExperimentConfig, ObjectiveConfig
 from retort.sparse.objective.schedules import ramp, transition
 
-__all__ = ["TERMS", "Adaptation", "fixed_weights"]
+__all__ = ["TERMS", "Adaptation", "Weights", "fixed_weights"]
 
 TERMS: Final = ("kld", "margin_mse", "contrastive", "representation")
 
@@ -24,6 +25,21 @@ DUAL_DAMPING = 1.5  # the weight answers to the present excess as well, without 
 # Terms that a penalty has removed hardly come back (nothing flows through a ReLU that is shut), so the ascent comes from above
 # and aims a little above; what is left to cut is the smallest entries, by a threshold, when training is over.
 AIM = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The loss's weights at one step.
+
+    Attributes:
+        terms: Of each of ``TERMS``.
+        queries: Of the sparsity penalty on queries.
+        passages: Of the FLOPS penalty on trained passages.
+    """
+
+    terms: Mapping[str, float]
+    queries: float
+    passages: float = 0.0
 
 
 def fixed_weights(objective: ObjectiveConfig, *, step: int, total_steps: int) -> dict[str, float]:
@@ -49,7 +65,7 @@ class Adaptation:
 
     Args:
         config: The experiment.
-        total_steps: Of the whole training.
+        total_steps: How many steps the whole training has.
     """
 
     def __init__(self, config: ExperimentConfig, total_steps: int) -> None:
@@ -61,6 +77,10 @@ class Adaptation:
         self._log_strength = math.log(config.regularization.query_weight or 1.0)
         self._flops: float | None = None
         self._first_flops: float | None = None
+
+    def at(self, step: int) -> Weights:
+        """All weights at a step."""
+        return Weights(self.weights(step), self.strength(step), self.passage_strength(step))
 
     def weights(self, step: int) -> dict[str, float]:
         r"""Weight of each of ``TERMS`` at a step.

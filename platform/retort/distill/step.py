@@ -9,7 +9,7 @@ Shapes: B turns of the whole batch, b of them in this part, K candidates of a tu
 pool, V vocabulary entries.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from retort.config import ExperimentConfig
-from retort.distill.adaptation import TERMS
+from retort.distill.adaptation import TERMS, Weights
 from retort.distill.candidates import Drawn, draw_candidates
 from retort.distill.towers import PassageTexts
 from retort.shards.reader import TrainingTurns
@@ -38,12 +38,10 @@ from retort.sparse.objective.regularizers import (
 from retort.sparse.scores import PassagePool, pool_scores
 from retort.sparse.vectors import Int32, Int64, PartedVectors
 
-__all__ = ["CURVES", "MEASURED", "Batch", "batch_loss", "build_batch", "passage_penalty", "penalized"]
+__all__ = ["CURVES", "Batch", "batch_loss", "build_batch", "passage_penalty", "penalized"]
 
 CURVES: Final = ("loss", "kld", "contrastive", "regularization", "L0", "FLOPS")
 Encode = Callable[["Batch"], tuple[Tensor, Tensor | None]]
-# What a step tells of itself; gradient norms are squared while they are summed over parts.
-MEASURED: Final = (*CURVES, "margin_mse", "representation", "passage_L0", *(f"gradient_{name}" for name in TERMS))
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Batch:
     Attributes:
         input_ids: (t,) of this part's turns, one after the other; ``lengths`` has the tokens of each.
         pool: The U distinct passages of the whole batch: their vectors, or their texts where they are trained.
-        candidates: (b, K) places in the pool, the positive first; ``present`` says which exist.
+        candidates: (b, K) positions in the pool, the positive first; ``present`` says which exist.
         teacher_scores: (b, K), scaled.
         log_weights: (b, K), how many passages each candidate stands for, or None where each stands for itself.
         negatives: (b, U) bool, for the contrastive loss.
@@ -114,18 +112,18 @@ def build_batch(
     log_weights = np.zeros((len(mine), width), dtype=np.float32)
     negatives = np.zeros((len(mine), len(pool_rows)), dtype=bool)
     window = np.zeros((len(mine), len(pool_rows)), dtype=bool)
-    for place, number in enumerate(mine):
-        its = drawn[number]
-        count = len(its.rows)
-        candidates[place, :count] = np.searchsorted(pool_rows, its.rows)
-        present[place, :count] = True
-        teacher_scores[place, :count] = its.scores * config.encoder.score_scale
-        log_weights[place, :count] = its.log_weights
+    for position, number in enumerate(mine):
+        own_drawn = drawn[number]
+        count = len(own_drawn.rows)
+        candidates[position, :count] = np.searchsorted(pool_rows, own_drawn.rows)
+        present[position, :count] = True
+        teacher_scores[position, :count] = own_drawn.scores * config.encoder.score_scale
+        log_weights[position, :count] = own_drawn.log_weights
         rows = _negative_rows(drawn, number, config.objective.contrastive_negatives, drawn_rows)
         rows = rows[~np.isin(rows, turns.excluded_rows(int(numbers[number])))]
-        negatives[place, np.searchsorted(pool_rows, rows)] = True
-        if its.window_rows is not None:
-            window[place, np.searchsorted(pool_rows, its.window_rows)] = True
+        negatives[position, np.searchsorted(pool_rows, rows)] = True
+        if own_drawn.window_rows is not None:
+            window[position, np.searchsorted(pool_rows, own_drawn.window_rows)] = True
     own_turns = [int(numbers[number]) for number in mine]
     input_ids, lengths = pack([turns.input_ids(turn) for turn in own_turns])
     rewrites = None
@@ -154,7 +152,7 @@ def _negative_rows(drawn: list[Drawn], number: int, kind: str, drawn_rows: Int64
     if kind == "all":
         return drawn_rows
     samples = drawn[number].rows[1:]
-    others = np.array([its.rows[0] for other, its in enumerate(drawn) if other != number], dtype=np.int64)
+    others = np.array([of_turn.rows[0] for other, of_turn in enumerate(drawn) if other != number], dtype=np.int64)
     if kind == "samples":
         return np.unique(samples)
     return np.unique(others if kind == "positives" else np.concatenate([samples, others]))
@@ -165,28 +163,24 @@ def batch_loss(
     batch: Batch,
     config: ExperimentConfig,
     *,
-    weights: Mapping[str, float],
-    strength: float,
+    weights: Weights,
     passage_share: Tensor,
     sum_over_parts: Callable[[Tensor], Tensor],
-    passage_strength: float = 0.0,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, dict[str, Tensor]]:
     r"""This part's share of :math:`\sum_i w_i L_i + \lambda R`, the terms :math:`L_i` being ``TERMS``.
 
     Args:
         encode: A part -> its queries (b, V), and its pool's passages (U, V) where they are trained.
         batch: The part.
         config: The experiment.
-        weights: Of each of ``TERMS``.
-        strength: Of the sparsity penalty.
+        weights: Of ``TERMS`` and of the sparsity penalties at this step.
         passage_share: (V,), p_d of the collection; of the pool, where passages are trained and the collection's is moving.
         sum_over_parts: Adds a tensor up over all parts of the batch; the identity for a whole batch.
-        passage_strength: Of the FLOPS penalty on trained passages.
 
     Returns:
-        The part's loss, whose sum over parts is the batch's loss, and its share of ``MEASURED``, detached, likewise. The
-        FLOPS penalty is no sum of parts' values: each part's loss carries its share of the gradient and, of the value,
-        its share by turns.
+        The part's loss, whose sum over parts is the batch's loss, and by name its share of what the step measures,
+        detached, likewise: ``CURVES``, the further terms, the squared norms of the terms' gradients. The FLOPS penalty is no
+        sum of parts' values: each part's loss carries its share of the gradient and, of the value, its share by turns.
     """
     objective = config.objective
     queries, passages = encode(batch)
@@ -220,35 +214,32 @@ def batch_loss(
         else representation_mse(queries, batch.rewrites),
     }
     means = {name: value.sum() / batch.turns for name, value in terms.items()}
-    squares = [queries.new_zeros(())] * len(TERMS)
+    squares = dict.fromkeys(TERMS, queries.new_zeros(()))
     if objective.weighting == "gradient_norm":
-        squares = [_squared_gradient(means[name], queries, active=weights[name] > 0) for name in TERMS]
+        squares = {name: _squared_gradient(means[name], queries, active=weights.terms[name] > 0) for name in TERMS}
     penalty = _penalty(queries, batch, config, passage_share, sum_over_parts)
-    regularization = strength * penalty
-    if passages is not None and passage_strength > 0:
-        regularization = regularization + passage_strength * passage_penalty(passages, len(queries), batch.turns)
+    regularization = weights.queries * penalty
+    if passages is not None and weights.passages > 0:
+        regularization = regularization + weights.passages * passage_penalty(passages, len(queries), batch.turns)
     if config.regularization.anti_zero_weight > 0:
         regularization = (
             regularization + config.regularization.anti_zero_weight * anti_zero(queries).sum() / batch.turns
         )
     loss = regularization
     for name in TERMS:
-        if weights[name] > 0:
-            loss = loss + weights[name] * means[name]
+        if weights.terms[name] > 0:
+            loss = loss + weights.terms[name] * means[name]
     share = active_share(queries, batch.turns)
-    values = [
-        loss,
-        means["kld"],
-        means["contrastive"],
-        regularization,
-        share.sum(),
-        (share * passage_share).sum(),
-        means["margin_mse"],
-        means["representation"],
-        passage_active * (len(queries) / batch.turns),
-        *squares,
-    ]
-    return loss, torch.stack([value.detach().float() for value in values])
+    values = {
+        **means,
+        "loss": loss,
+        "regularization": regularization,
+        "L0": share.sum(),
+        "FLOPS": (share * passage_share).sum(),
+        "passage_L0": passage_active * (len(queries) / batch.turns),
+        **{f"gradient_{name}": square for name, square in squares.items()},
+    }
+    return loss, {name: value.detach().float() for name, value in values.items()}
 
 
 def _scores(queries: Tensor, passages: Tensor | None, batch: Batch) -> Tensor:

@@ -1,28 +1,28 @@
-"""The training loop of one worker: optimiser, schedule, precision, accumulation, checkpoints. Ray only carries it.
+"""The training loop of one worker: optimiser, schedule, precision, accumulation, states. Ray only carries it.
 
-All state that a step depends on besides weights and optimiser is a function of the step (batches, samples, learning rate,
-ramp, dropout's seed), so that a resumed training goes on as if it had never stopped.
+A resumed training goes on as if it had never stopped: ``state.py`` says what is kept for that.
 """
 
 import contextlib
-import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from retort.config import ExperimentConfig
-from retort.distill.adaptation import TERMS, Adaptation
+from retort.distill.adaptation import TERMS, Adaptation, Weights
 from retort.distill.batches import epoch_batches
 from retort.distill.budget import fit_threshold, probe_turns, student_flops
 from retort.distill.mining import student_rankings
-from retort.distill.step import CURVES, MEASURED, Batch, batch_loss, build_batch, penalized
+from retort.distill.state import Curves, TrainingState
+from retort.distill.step import CURVES, Batch, batch_loss, build_batch, penalized
 from retort.distill.towers import PassageTexts, Towers, TrainedPassages, say_cache_is_off
 from retort.errors import ConfigError, InputError, RunError
 from retort.progress import Progress
@@ -31,43 +31,82 @@ from retort.sparse.encoders.encoder import QueryEncoder, parameter_groups, say_s
 from retort.sparse.objective.regularizers import mean_activation
 from retort.sparse.objective.schedules import learning_rate_factor
 from retort.sparse.search.exact import ExactIndex
-from retort.sparse.vectors import Int32
 from retort.storage import Folder
 
-__all__ = ["Curves", "check_precision", "set_dropout", "train"]
-
-STATE = "state.pt"
-ENCODERS = ("student", "passage_encoder")  # in a state; the second where it is trained
-STATE_SECONDS = 60.0  # shorter trainings are started again sooner than a state is worth its writing
+__all__ = ["Material", "States", "Worker", "check_precision", "set_dropout", "train"]
 
 
-@dataclass
-class Curves:
-    """Per-step values of a training: ``CURVES``, the learning rate, and what else its objective has, by step."""
+@dataclass(frozen=True)
+class Material:
+    """What a training reads, the same on every worker.
 
-    rows: list[list[float]] = field(default_factory=list)
-    columns: tuple[str, ...] = (*CURVES, "learning_rate", "gradient_norm")
+    Attributes:
+        config: The experiment.
+        turns: Its training shard.
+        collection: The encoded passages.
+        index: Over the collection; needed where samples come from the student's own rankings.
+    """
 
-    @classmethod
-    def of_experiment(cls, config: ExperimentConfig) -> "Curves":
-        """Empty curves with the columns that tell something of this experiment."""
-        objective, columns = config.objective, list(cls.columns)
-        if objective.divergence == "margin_mse" or objective.margin_mse_weight:
-            columns.append("margin_mse")
-        if objective.representation_weight:
-            columns.append("representation")
-        if objective.weighting != "fixed" or objective.contrastive_schedule != "constant":
-            columns += [f"weight_{name}" for name in TERMS]
-        if config.regularization.query != "none":
-            columns.append("penalty_weight")
-        if config.trains_passages:
-            columns += ["passage_L0", "passage_penalty_weight"]
-        return cls(columns=tuple(columns))
+    config: ExperimentConfig
+    turns: TrainingTurns
+    collection: Collection
+    index: ExactIndex | None = None
 
-    def of(self, name: str) -> list[float]:
-        """One curve, a value per step."""
-        place = self.columns.index(name)
-        return [row[place] for row in self.rows]
+
+@dataclass(frozen=True)
+class Worker:
+    """One of ``world`` processes that train together; their process group exists already where ``world`` is above 1."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of a tensor over all workers, in place."""
+        if self.world > 1:
+            torch.distributed.all_reduce(tensor)
+        return tensor
+
+
+@dataclass(frozen=True)
+class States:
+    """Where and how often a training writes its state, to resume from.
+
+    Attributes:
+        folder: Where it is written to and read from.
+        seconds: Time between two states, at least: a shorter training is started again sooner than a state is worth.
+    """
+
+    folder: Folder
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class _Machinery:
+    """What every step computes with."""
+
+    model: nn.Module
+    config: ExperimentConfig
+    passage_share: Tensor
+    scaler: torch.amp.GradScaler
+    autocast: Callable[[], contextlib.AbstractContextManager[Any]]
+    worker: Worker
+
+    def seed_dropout(self, step: int, part: int) -> None:
+        """Seed as a function of the step, so that a resumed training drops what an uninterrupted one does."""
+        seed = ((self.config.training.seed * 1_000_003 + step) * 1_009 + part) * 257 + self.worker.rank
+        torch.manual_seed(seed % 2**64)
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """A part's queries, and its pool's passages where they are trained.
+
+        Only the encoders are cast: scores and softmaxes need float32.
+        """
+        with self.autocast():
+            if isinstance(batch.pool, PassageTexts):
+                queries, passages = self.model(batch.input_ids, batch.lengths, batch.pool)
+                return queries, passages
+            return self.model(batch.input_ids, batch.lengths), None
 
 
 def set_dropout(student: nn.Module, probability: float | None) -> None:
@@ -99,36 +138,51 @@ def _autocast(config: ExperimentConfig, device: torch.device) -> Callable[[], co
     return lambda: torch.autocast(device.type, dtype=dtype)
 
 
+def _check_turns(config: ExperimentConfig, turns: TrainingTurns, world: int) -> None:
+    accumulation = config.training.accumulation
+    if len(turns) < world * accumulation:
+        raise InputError(
+            f"{len(turns)} training turns are fewer than training.workers x training.accumulation = "
+            f"{world} x {accumulation}: every part of a batch needs one"
+        )
+    if config.needs_rewrite_vectors and (without := turns.teachers_without_rewrites()):
+        raise InputError(
+            f"the rankings of {', '.join(without)} were imported without the rewrites' vectors, which "
+            "sampling.strategy=in_batch or student and objective.representation_weight need: add the rewrites and have "
+            "them ranked here, or choose another strategy"
+        )
+
+
+def _optimizer(config: ExperimentConfig, encoders: dict[str, QueryEncoder]) -> torch.optim.Optimizer:
+    settings = config.training
+    groups = [
+        group
+        for encoder in encoders.values()
+        for group in parameter_groups(
+            encoder, learning_rate=settings.learning_rate, head_factor=settings.head_learning_rate_factor
+        )
+    ]
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
+
+
 def train(
-    config: ExperimentConfig,
-    turns: TrainingTurns,
-    collection: Collection,
+    material: Material,
     student: QueryEncoder,
     *,
-    device: torch.device,
-    rank: int = 0,
-    world: int = 1,
-    state_folder: Folder | None = None,
-    state_seconds: float = STATE_SECONDS,
-    index: ExactIndex | None = None,
+    worker: Worker,
     passages: TrainedPassages | None = None,
+    states: States | None = None,
     progress: Progress,
 ) -> Curves:
     """Distil a student in place.
 
     Args:
-        config: The experiment.
-        turns: Its training shard.
-        collection: The encoded passages.
+        material: What is trained on.
         student: Trained in place.
-        device: Where it is trained.
-        rank: This worker's place among ``world``; the process group stands already where world is above 1.
-        world: Number of workers.
-        state_folder: Where a state is written now and then, and read from to resume; None: neither.
-        state_seconds: At least so much time lies between two states.
-        index: Over the collection; read where samples come from the student's own rankings.
-        passages: Their encoder, trained in place too, where the experiment says so.
-        progress: Told of every step, on rank 0.
+        worker: This process among those that train together.
+        passages: The passages' encoder, trained in place too, where the experiment says so.
+        states: Where states are written now and then, and read from to resume; None: neither.
+        progress: Called after each step, on rank 0.
 
     Returns:
         The curves, the same on every rank.
@@ -137,217 +191,168 @@ def train(
         RunError: If the loss is not finite.
         ConfigError: If the device cannot do the precision asked for.
     """
+    config, turns, collection = material.config, material.turns, material.collection
+    settings, device = config.training, worker.device
     autocast = _autocast(config, device)
     assert (passages is not None) == config.trains_passages, "the trainer opens them for such an experiment"
     model: nn.Module = student if passages is None else Towers(student, passages.encoder)
-    encoders = [student] if passages is None else [student, passages.encoder]
+    encoders = {"student": student} | ({} if passages is None else {"passage_encoder": passages.encoder})
     trained = list(model.parameters())
-    set_dropout(model, config.training.dropout)
+    set_dropout(model, settings.dropout)
     model.to(device).train()
-    settings = config.training
-    groups = [
-        group
-        for encoder in encoders
-        for group in parameter_groups(
-            encoder, learning_rate=settings.learning_rate, head_factor=settings.head_learning_rate_factor
-        )
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
-    if len(turns) < world * settings.accumulation:
-        raise InputError(
-            f"{len(turns)} training turns are fewer than training.workers x training.accumulation = "
-            f"{world} x {settings.accumulation}: every part of a batch needs one"
-        )
-    if config.needs_rewrite_vectors and (without := turns.teachers_without_rewrites()):
-        raise InputError(
-            f"the rankings of {', '.join(without)} were imported without the rewrites' vectors, which "
-            "sampling.strategy=in_batch or student and objective.representation_weight need: add the rewrites and have "
-            "them ranked here, or choose another strategy"
-        )
-    share = torch.from_numpy(collection.passage_share).float().to(device)
+    _check_turns(config, turns, worker.world)
     per_epoch = len(epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=0))
     total_steps = settings.epochs * per_epoch
-    curves = Curves.of_experiment(config)
-    adaptation = Adaptation(config, total_steps)
-    first_step, mined = _resume(state_folder, encoders, optimizer, scaler, adaptation, curves, device)
+    state = TrainingState(
+        encoders,
+        _optimizer(config, encoders),
+        torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16"),
+        Adaptation(config, total_steps),
+        Curves.of_experiment(config),
+    )
+    peaks = [group["lr"] for group in state.optimizer.param_groups]
+    if states is not None:
+        state.load(states.folder, device)
     # find_unused_parameters: a body may hold weights (a pooler) that the student does not use.
-    if world > 1:
+    if worker.world > 1:
         model = DistributedDataParallel(model, find_unused_parameters=True, broadcast_buffers=False)
+    share = torch.from_numpy(collection.passage_share).float().to(device)
+    machinery = _Machinery(model, config, share, state.scaler, autocast, worker)
     probe = probe_turns(turns, seed=settings.seed)
-    saved = time.monotonic()
+    saved, first_step = time.monotonic(), state.step
     for step in range(first_step, total_steps):
         epoch, number = divmod(step, per_epoch)
         if number == 0 or step == first_step:
             batches = epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=epoch)
-        if config.sampling.strategy == "student" and (mined is None or step % config.sampling.refresh_steps == 0):
-            assert index is not None, "the trainer opens it for this strategy"
-            mined = student_rankings(student, turns, index, depth=config.sampling.window[1], rank=rank, world=world)
-        parts = [
-            build_batch(
-                turns,
-                collection.vectors,
-                batches[number],
-                slice(rank + world * part, None, world * settings.accumulation),
-                config=config,
-                epoch=epoch,
-                device=device,
-                student_rankings=mined,
-                tokens=None if passages is None else passages.tokens,
-            )
-            for part in range(settings.accumulation)
-        ]
-        if step == first_step and rank == 0 and isinstance(parts[0].pool, PassageTexts):
+        _mine_if_due(material, state, student, worker)
+        parts = _parts(material, state, batches[number], epoch, worker, passages)
+        if step == first_step and worker.rank == 0 and isinstance(parts[0].pool, PassageTexts):
             say_cache_is_off(parts[0].pool)
         factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        for group, peak in zip(state.optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
-        if adaptation.wants_flops(step):
-            probed = student_flops(student, turns, probe, collection.passage_share, rank=rank, world=world)
-            adaptation.observe_flops(step, probed)
-        weights, strength = adaptation.weights(step), adaptation.strength(step)
-        passage_strength = adaptation.passage_strength(step)
-        strengths = strength, passage_strength
-        values = _backward(model, parts, config, step, weights, strengths, share, scaler, autocast, rank, world)
-        scaler.unscale_(optimizer)
-        limit = settings.gradient_clip if settings.gradient_clip is not None else float("inf")
-        norm = nn.utils.clip_grad_norm_(trained, limit)
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad(set_to_none=True)
-        measured = dict(zip(MEASURED, values.tolist(), strict=True))
-        if not all(math.isfinite(value) for value in measured.values()):
-            raise RunError(
-                f"the loss of step {step} is not finite ({ {name: measured[name] for name in CURVES} }): "
-                "lower training.learning_rate or regularization.query_weight"
+        if state.adaptation.wants_flops(step):
+            probed = student_flops(
+                student, turns, probe, collection.passage_share, rank=worker.rank, world=worker.world
             )
-        for name in TERMS:
-            measured[f"gradient_{name}"] **= 0.5
-        adaptation.observe(step, measured)
-        told = measured | {"learning_rate": peaks[0] * factor, "gradient_norm": float(norm), "penalty_weight": strength}
-        told["passage_penalty_weight"] = passage_strength
-        told |= {f"weight_{name}": weight for name, weight in weights.items()}
-        curves.rows.append([told[name] for name in curves.columns])
-        if rank == 0:
-            progress("training", step + 1, total_steps, f"loss {told['loss']:.3f}, L0 {told['L0']:.0f}")
-            if state_folder is not None and time.monotonic() - saved >= state_seconds:
-                _save(state_folder, step + 1, encoders, optimizer, scaler, adaptation, mined, curves)
+            state.adaptation.observe_flops(step, probed)
+        weights = state.adaptation.at(step)
+        measured = _backward(machinery, parts, step, weights)
+        measured |= {"gradient_norm": _update(state, trained, settings.gradient_clip)}
+        measured |= {"learning_rate": peaks[0] * factor}
+        measured |= {"penalty_weight": weights.queries, "passage_penalty_weight": weights.passages}
+        measured |= {f"weight_{name}": weight for name, weight in weights.terms.items()}
+        state.adaptation.observe(step, measured)
+        state.curves.rows.append([measured[name] for name in state.curves.columns])
+        state.step = step + 1
+        if worker.rank == 0:
+            progress("training", step + 1, total_steps, f"loss {measured['loss']:.3f}, L0 {measured['L0']:.0f}")
+            if states is not None and time.monotonic() - saved >= states.seconds:
+                state.save(states.folder)
                 saved = time.monotonic()
     model.eval()
     if config.regularization.flops_budget is not None:
         # On every worker alike: the weights are the same, and so are the turns.
         fit_threshold(student, turns, collection.passage_share, config.regularization.flops_budget, seed=settings.seed)
-    return curves
+    return state.curves
 
 
-def _backward(
-    model: nn.Module,
-    parts: list[Batch],
-    config: ExperimentConfig,
-    step: int,
-    weights: dict[str, float],
-    strengths: tuple[float, float],
-    share: Tensor,
-    scaler: torch.amp.GradScaler,
-    autocast: Callable[[], contextlib.AbstractContextManager[Any]],
-    rank: int,
-    world: int,
-) -> Tensor:
-    """Gradients of the whole batch's loss on every worker; returns the batch's curve values."""
+def _mine_if_due(material: Material, state: TrainingState, student: QueryEncoder, worker: Worker) -> None:
+    """Retrieve the student's own rankings anew, where samples come from them and it is time."""
+    sampling = material.config.sampling
+    if sampling.strategy == "student" and (state.mined is None or state.step % sampling.refresh_steps == 0):
+        assert material.index is not None, "the trainer opens it for this strategy"
+        state.mined = student_rankings(
+            student,
+            material.turns,
+            material.index,
+            depth=sampling.window[1],
+            rank=worker.rank,
+            world=worker.world,
+        )
 
-    def over_workers(tensor: Tensor) -> Tensor:
-        if world > 1:
-            torch.distributed.all_reduce(tensor)
-        return tensor
 
-    def seed_dropout(part: int) -> None:
-        # The seed is a function of the step, so that a resumed training drops what an uninterrupted one does.
-        torch.manual_seed((((config.training.seed * 1_000_003 + step) * 1_009 + part) * 257 + rank) % 2**64)
+def _parts(
+    material: Material,
+    state: TrainingState,
+    numbers: np.ndarray,
+    epoch: int,
+    worker: Worker,
+    passages: TrainedPassages | None,
+) -> list[Batch]:
+    """This worker's parts of a batch, one for each accumulation step."""
+    accumulation = material.config.training.accumulation
+    return [
+        build_batch(
+            material.turns,
+            material.collection.vectors,
+            numbers,
+            slice(worker.rank + worker.world * part, None, worker.world * accumulation),
+            config=material.config,
+            epoch=epoch,
+            device=worker.device,
+            student_rankings=state.mined,
+            tokens=None if passages is None else passages.tokens,
+        )
+        for part in range(accumulation)
+    ]
 
-    sum_over_parts = over_workers
+
+def _backward(machinery: _Machinery, parts: list[Batch], step: int, weights: Weights) -> dict[str, float]:
+    """Leave the whole batch's gradients in the model of every worker; returns the batch's values by name.
+
+    Raises:
+        RunError: If one of them is not finite.
+    """
+    model, config, worker = machinery.model, machinery.config, machinery.worker
+    sum_over_parts = worker.sum
     if len(parts) > 1 and config.regularization.query == "flops":
         # A squared mean needs all parts' activations before the first part's backward pass.
-        mean = torch.zeros_like(share)
+        mean = torch.zeros_like(machinery.passage_share)
         for number, batch in enumerate(parts):
-            seed_dropout(number)
-            with torch.no_grad(), autocast():
+            machinery.seed_dropout(step, number)
+            with torch.no_grad(), machinery.autocast():
                 queries = model(batch.input_ids, batch.lengths)
                 mean += mean_activation(penalized(queries, batch, config), batch.turns)
-        mean = over_workers(mean)
+        mean = worker.sum(mean)
 
         def sum_over_parts(tensor: Tensor) -> Tensor:
             return mean
 
-    def encode(batch: Batch) -> tuple[Tensor, Tensor | None]:
-        # Only the encoders are cast: scores and softmaxes need float32.
-        with autocast():
-            if isinstance(batch.pool, PassageTexts):
-                queries, passages = model(batch.input_ids, batch.lengths, batch.pool)
-                return queries, passages
-            return model(batch.input_ids, batch.lengths), None
-
-    values = torch.zeros(len(MEASURED), device=share.device)
+    sums: dict[str, Tensor] = {}
     for number, batch in enumerate(parts):
-        seed_dropout(number)
+        machinery.seed_dropout(step, number)
         last = number == len(parts) - 1
         waits = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else contextlib.nullcontext()
         with waits:
-            loss, part = batch_loss(
-                encode,
+            loss, values = batch_loss(
+                machinery.encode,
                 batch,
                 config,
                 weights=weights,
-                strength=strengths[0],
-                passage_share=share,
+                passage_share=machinery.passage_share,
                 sum_over_parts=sum_over_parts,
-                passage_strength=strengths[1],
             )
             # DDP averages gradients over workers; the batch's gradient is their sum.
-            scaler.scale(loss * world).backward()
-        values += part
-    return over_workers(values)
+            machinery.scaler.scale(loss * worker.world).backward()
+        sums = {name: value + sums[name] if sums else value for name, value in values.items()}
+    totals = worker.sum(torch.stack(list(sums.values())))
+    measured = dict(zip(sums, totals.tolist(), strict=True))
+    if not all(math.isfinite(value) for value in measured.values()):
+        raise RunError(
+            f"the loss of step {step} is not finite ({ {name: measured[name] for name in CURVES} }): "
+            "lower training.learning_rate or regularization.query_weight"
+        )
+    for name in TERMS:
+        measured[f"gradient_{name}"] **= 0.5
+    return measured
 
 
-def _save(
-    folder: Folder,
-    step: int,
-    encoders: list[QueryEncoder],
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    adaptation: Adaptation,
-    mined: Int32 | None,
-    curves: Curves,
-) -> None:
-    state = {
-        "step": step,
-        **{name: encoder.state_dict() for name, encoder in zip(ENCODERS, encoders, strict=False)},
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-        "adaptation": adaptation.state(),
-        "student_rankings": None if mined is None else torch.from_numpy(mined),
-        "curves": curves.rows,
-    }
-    folder.write(STATE, lambda stream: torch.save(state, stream))
-
-
-def _resume(
-    folder: Folder | None,
-    encoders: list[QueryEncoder],
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    adaptation: Adaptation,
-    curves: Curves,
-    device: torch.device,
-) -> tuple[int, Int32 | None]:
-    if folder is None or not folder.exists(STATE):
-        return 0, None
-    state = torch.load(io.BytesIO(folder.read_bytes(STATE)), map_location=device, weights_only=True)
-    for name, encoder in zip(ENCODERS, encoders, strict=False):
-        encoder.load_state_dict(state[name])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    adaptation.load(state["adaptation"])
-    curves.rows = state["curves"]
-    mined = state["student_rankings"]
-    return int(state["step"]), None if mined is None else mined.cpu().numpy()
+def _update(state: TrainingState, trained: list[nn.Parameter], clip: float | None) -> float:
+    """One step of the optimiser; returns the gradient's norm before it was clipped."""
+    state.scaler.unscale_(state.optimizer)
+    norm = nn.utils.clip_grad_norm_(trained, clip if clip is not None else float("inf"))
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    return float(norm)
