@@ -14,11 +14,11 @@ import numpy as np
 from retort.progress import Progress
 from retort.shards.reader import open_vectors
 from retort.shards.session import map_units
-from retort.sparse.search.blocks import BLOCK_PASSAGES, FREQUENT_SHARE
+from retort.sparse.search.sizes import BLOCK_PASSAGES, FREQUENT_SHARE
 from retort.storage import FileEntry, Folder, Stage, Workspace
 from retort.storage.layout import encoder_label
 
-if TYPE_CHECKING:  # the compiler that search needs takes longer to load than it takes to find a finished index
+if TYPE_CHECKING:
     from retort.sparse.search.exact import ExactIndex
 
 __all__ = ["PART_PASSAGES", "index_stage", "open_index", "part_passages", "prepare_index"]
@@ -69,6 +69,7 @@ def prepare_index(
         if writer.finished is not None:
             progress(STAGE, 1, 1, f"{folder.name} is there already")
             return folder
+        # Below, as elsewhere in this module: numba takes 0.3 s, which an index that is there already does not need.
         from retort.sparse.search.postings import frequent_terms
 
         record = vectors.require("it was just found")

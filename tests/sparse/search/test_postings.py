@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retort.sparse.search.blocks import TILE
 from retort.sparse.search.postings import Postings, build_postings, document_frequency, frequent_terms
+from retort.sparse.search.sizes import TILE
 from retort.sparse.vectors import SparseVectors
 
 

@@ -12,8 +12,8 @@ import numba
 import numpy as np
 
 from retort.sparse.search.best import offer
-from retort.sparse.search.blocks import TILE
 from retort.sparse.search.lanes import bound_tile, prefetch
+from retort.sparse.search.sizes import TILE
 
 __all__ = [
     "ROUNDING",

@@ -15,10 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retort.sparse.search.best import Best, empty_best
-from retort.sparse.search.blocks import BLOCK_PASSAGES, FREQUENT_SHARE
 from retort.sparse.search.bounds import empty_scratch
-from retort.sparse.search.postings import Postings, build_postings, document_frequency, frequent_terms, read_only
+from retort.sparse.search.postings import (
+    Postings,
+    build_postings,
+    document_frequency,
+    frequent_terms,
+    read_only,
+)
 from retort.sparse.search.scan import GROUP, Batch, Part, scan
+from retort.sparse.search.sizes import BLOCK_PASSAGES, FREQUENT_SHARE
 from retort.sparse.vectors import Float32, Int32, Int64, PartedVectors, SparseVectors
 
 __all__ = ["ExactIndex", "Ranking", "merge_rankings", "tie_order"]

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from retort.sparse.search.blocks import TILE
+from retort.sparse.search.sizes import TILE
 
 __all__ = ["bound_tile", "prefetch"]
 

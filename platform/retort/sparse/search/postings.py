@@ -20,10 +20,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from retort.sparse.search.blocks import BLOCK_PASSAGES, FREQUENT_AT_MOST, FREQUENT_SHARE, SPAN, TILE
+from retort.sparse.search.sizes import BLOCK_PASSAGES, FREQUENT_SHARE, SPAN, TILE
 from retort.sparse.vectors import Float32, Int32, Int64, SparseVectors
 
 __all__ = [
+    "BLOCK_PASSAGES",
+    "SPAN",
+    "TILE",
     "Postings",
     "build_postings",
     "document_frequency",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 Bytes = npt.NDArray[np.uint8]
+
+FREQUENT_AT_MOST: Final = 4096  # ceilings take no more than 4 KB a passage, however dense the vectors are
 
 TERM = np.dtype([("start", "<u4"), ("maximum", "<f4")])
 ALIGNMENT: Final = 64  # bytes, a line of the cache

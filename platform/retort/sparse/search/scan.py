@@ -22,8 +22,8 @@ import numba
 import numpy as np
 
 from retort.sparse.search.best import cut_down, offer
-from retort.sparse.search.blocks import TILE
 from retort.sparse.search.bounds import ROUNDING, any_reaches, bound_span, fetch, finish, highest, set_steps
+from retort.sparse.search.sizes import TILE
 
 __all__ = ["BLOCKS_SKIPPED", "ENTRIES_ADDED", "GROUP", "PASSAGES_FINISHED", "TILES_BOUNDED", "Batch", "Part", "scan"]
 

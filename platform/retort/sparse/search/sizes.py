@@ -1,8 +1,8 @@
-"""Sizes of an index's blocks: plain numbers, so that an index's identity is known without compiling anything."""
+"""The sizes that an index is cut by, apart from the code that builds one: an index's identity is told without numba."""
 
 from typing import Final
 
-__all__ = ["BLOCK_PASSAGES", "FREQUENT_AT_MOST", "FREQUENT_SHARE", "SPAN", "TILE"]
+__all__ = ["BLOCK_PASSAGES", "FREQUENT_SHARE", "SPAN", "TILE"]
 
 TILE: Final = 64  # passages whose ceilings are added up together: four registers of 16 sums
 # Passages whose ceilings of one term stand together: long enough for the processor to read ahead. An odd number of cache
@@ -10,4 +10,3 @@ TILE: Final = 64  # passages whose ceilings are added up together: four register
 SPAN: Final = 15 * TILE
 BLOCK_PASSAGES: Final = 8 * SPAN  # 30 KB of scores, a first cache
 FREQUENT_SHARE: Final = 1 / 10  # a ceiling costs a byte of every passage, and an addition 1/40 of a posting's
-FREQUENT_AT_MOST: Final = 4096  # ceilings take no more than 4 KB a passage, however dense the vectors are
