@@ -14,7 +14,7 @@ import torch
 import yaml
 from sentence_transformers import SparseEncoder
 
-from retort.config import experiment_from, with_overrides
+from retort.config import describe, experiment_from, load_experiment, with_overrides
 from retort.corpora.collection import read_passages
 from retort.corpora.context import context_text
 from retort.corpora.turns import read_turns
@@ -24,10 +24,10 @@ from retort.evaluation.runs import list_runs
 from retort.evaluation.students import open_run
 from retort.shards.reader import Collection
 from retort.shards.texts import passage_input_ids, passage_text
-from retort.sparse.encoders.encoder import CHECKPOINT_FOLDER, encode_ids, initial_student, load_student, save_student
-from retort.sparse.encoders.models import PASSAGE_CHECKPOINT_FOLDER
+from retort.sparse.encoders.encoder import encode_ids, initial_student, load_student, save_student
 from retort.sparse.objective.regularizers import Limits
 from retort.storage import Workspace
+from retort.storage.layout import RUN
 
 SPLADE = {"encoder.family": "splade", "encoder.passage_tokens": 24, "encoder.query_tokens": 48}
 LIMITS = Limits(max_terms=5, threshold=0.3)
@@ -54,9 +54,9 @@ def made(place, tmp_path):
             share = torch.from_numpy(np.asarray(collection.passage_share, dtype=np.float32))
             limits = replace(limits or Limits(), cost_threshold=cost_threshold, passage_share=share)
         name = f"made-{len(list_runs(workspace))}"
-        encoders = {CHECKPOINT_FOLDER: (0.5, config.encoder.query_tokens)}
+        encoders = {RUN.checkpoint: (0.5, config.encoder.query_tokens)}
         if config.trains_passages:
-            encoders[PASSAGE_CHECKPOINT_FOLDER] = (0.25, config.encoder.passage_tokens)
+            encoders[RUN.passage_checkpoint] = (0.25, config.encoder.passage_tokens)
         with workspace.folder(f"runs/{name}").writing("run", 1, config={"name": name}, inputs={}) as writer:
             for prefix, (moved, tokens) in encoders.items():
                 student = initial_student(config.encoder, tokenizer)
@@ -166,7 +166,7 @@ def test_a_splade_export_is_stock_modules_for_queries_and_passages(made, tmp_pat
 
     np.testing.assert_allclose(encoded(model.encode_query, texts)[alike], expected, atol=1e-5, rtol=1e-5)
     frozen = initial_student(run.config.encoder, run.tokenizer).eval()
-    encoder = load_student(run.folder.local_tree(PASSAGE_CHECKPOINT_FOLDER))[0] if trained else frozen
+    encoder = load_student(run.folder.local_tree(RUN.passage_checkpoint))[0] if trained else frozen
     its_ids = [passage_input_ids(run.tokenizer, text, max_tokens=24) for text in passages(run)]
     expected = dense(encode_ids(encoder, its_ids))
     np.testing.assert_allclose(encoded(model.encode_document, passages(run)), expected, atol=1e-5, rtol=1e-5)
@@ -210,6 +210,8 @@ def test_the_card_says_what_the_workspace_knows(evaluated_path, tmp_path, retort
     measured = json.loads(next(evaluated_path.glob(f"runs/{run}/evaluations/*-dev-exact-*/measures.json")).read_text())
     assert f"| dev | {measured['n']} | {measured['R@100']:.3f} |" in card and "| validate |" in card
     assert f"{measured['FLOPS']:.3g} | {measured['L0']:.1f} |" in card
+    for heading, words in describe(load_experiment(tmp_path / "student" / "experiment.yaml")).rows().items():
+        assert f"\n| {heading} | {words} |\n" in card
     code = re.search(r"```python\n(.*?)```", card, flags=re.DOTALL)[1]
     namespace: dict = {}
     exec(code.replace('"student"', repr(str(tmp_path / "student"))), namespace)  # what the card shows works

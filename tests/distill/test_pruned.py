@@ -7,6 +7,7 @@ import pytest
 
 from retort.config import experiment_from, with_overrides
 from retort.corpora.turns import read_turns
+from retort.deploy.card import model_card
 from retort.distill.trainer import distil
 from retort.errors import ConfigError
 from retort.evaluation.evaluate import context_input_ids, evaluate_run
@@ -47,6 +48,9 @@ def test_a_pruned_run_is_its_twin_without_what_is_not_worth_its_cost(workspace, 
     assert distil(workspace, changed(regularization__cost_threshold=COST)).reused
 
     ours, whole = open_run(workspace, pruned.run), open_run(workspace, twin.run)
+    words = f"| limits | pruned after training: weights up to {COST:g} times the share of passages with the term |"
+    assert words in model_card(workspace, ours, {}, name="pruned")
+    assert "| limits |" not in model_card(workspace, whole, {}, name="whole")
     ids = context_input_ids(read_turns(workspace, "dev"), ours.config, ours.tokenizer)
     found = encode_ids(ours.student, ids).to_scipy().toarray()
     expected = encode_ids(whole.student, ids).to_scipy().toarray()

@@ -169,6 +169,16 @@ def test_objectives_train_other_students(trained, index):
     assert len(set(budget)) > 1
 
 
+def test_a_state_has_the_form_of_the_version_that_may_have_written_it(trained, tmp_path):
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+    trained(training__epochs=1, states=States(folder, seconds=0.0))
+    state = torch.load(tmp_path / "workspace" / "state" / "state.pt", weights_only=True)
+    # Version 0.1.0's: a training that it began goes on here.
+    names = {"step", "student", "optimizer", "scaler", "adaptation", "student_rankings", "curves"}
+    assert state.keys() == names and state["step"] == len(state["curves"])
+    assert state["adaptation"].keys() == {"log_variances", "norms", "log_strength", "flops", "first_flops"}
+
+
 class Interrupted(Exception):
     """Raised by a test in the middle of a training."""
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
+from retort.config import describe, experiment_from
 from retort.corpora.turns import read_turns
 from retort.distill.trainer import distil
 from retort.errors import RunError
@@ -137,7 +138,9 @@ def test_mlflow_has_all_of_it(swept):
         assert {f.path for f in client.list_artifacts(child.run_id)} >= {"config.yaml", "model"}
         model = {f.path for f in client.list_artifacts(child.run_id, "model")}
         assert {"model/model.safetensors", "model/MLmodel", "model/experiment.json"} <= model
-        assert child.tags["retort.corpus"] == "workspace: train" and "kld" in child.tags["retort.objective"]
+        assert child.tags["retort.corpus"] == "workspace: train"
+        experiment = Workspace(path).folder(f"runs/{trial['run']}").read_json("experiment.json")
+        assert child.tags["retort.objective"] == describe(experiment_from(experiment)).line()
         inputs = client.get_run(child.run_id).inputs.dataset_inputs
         used = {one.dataset.name: one.tags[0].value for one in inputs}
         assert used == {

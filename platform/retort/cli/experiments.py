@@ -66,7 +66,7 @@ def distill(
 
     Example: retort distill experiment.yaml --workspace w objective.contrastive_weight=0.1 training.seed=1
     """
-    from retort.config import load_experiment
+    from retort.config import describe, load_experiment
 
     config = load_experiment(experiment, overrides or (), profiles=profile or ())
     place = open_workspace(workspace)
@@ -84,6 +84,7 @@ def distill(
     counts = done.record.counts
     last = ", ".join(f"{name} {value:.4g}" for name, value in counts["last"].items())
     say(f"{done.run}{' (there already)' if done.reused else ''}")
+    say(f"  {describe(config).line()}")
     say(f"  {counts['steps']} steps in {counts['training_seconds']:.0f} s on {counts['device']}; last step: {last}")
     split = config.corpus.evaluate or (None if config.corpus.validation is None else "validate")
     if split is not None:

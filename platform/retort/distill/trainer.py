@@ -8,18 +8,17 @@ last state.
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from retort.config import ExperimentConfig, experiment_from
-from retort.distill.identity import run_stage
+from retort.distill.identity import Distilled, run_stage
 from retort.progress import Progress, silent
 from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import ensure_ray
-from retort.storage import Folder, Record, Workspace
+from retort.storage import Folder, Workspace
 from retort.storage.layout import EXPERIMENT, RUN
 
 if TYPE_CHECKING:
@@ -27,26 +26,7 @@ if TYPE_CHECKING:
 
     from retort.sparse.encoders.encoder import QueryEncoder
 
-__all__ = ["Distilled", "check_distillation", "distil", "distil_prepared", "training_device"]
-
-
-@dataclass(frozen=True)
-class Distilled:
-    """A distilled run.
-
-    Attributes:
-        run: The folder's name below ``runs/``.
-        folder: The run.
-        record: Its record; counts hold steps, seconds of training and the last losses.
-        reused: Whether the run was there already.
-        student: The trained student, where it was trained in this process and its passages stayed as they were.
-    """
-
-    run: str
-    folder: Folder
-    record: Record
-    reused: bool
-    student: "QueryEncoder | None" = None
+__all__ = ["check_distillation", "distil", "distil_prepared", "training_device"]
 
 
 def distil(workspace: Workspace, experiment: ExperimentConfig, *, progress: Progress = silent) -> Distilled:
@@ -93,7 +73,7 @@ def distil_prepared(
         prepared: The shards.
         progress: Called after each step.
         open_collection: Opens the passages' vectors; a sweep hands in one that keeps them open between trials.
-        open_turns: Likewise for the training turns.
+        open_turns: Opens the training turns; a sweep hands in one that keeps them open, too.
     """
     stage = run_stage(workspace, experiment, prepared)
     folder, name = stage.folder, RUN.label(stage.folder.name)
