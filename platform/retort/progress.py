@@ -1,6 +1,6 @@
-"""How long work tells of itself: one callable that stages call and that the command line draws.
+"""How long work reports its progress: one callable, which stages call and the command line draws.
 
-A stage says its name, how much is done, how much there is in all (None: unknown), and may add a note. Nothing here prints.
+A stage gives its name, how much is done, how much there is in all (None: unknown), and perhaps a note. Nothing here prints.
 """
 
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What all settings have in common: frozen models, names, and how everything that is wrong is told at once."""
+"""What all settings have in common: frozen models, names, and one error that reports everything that is wrong."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -19,8 +19,8 @@ class Part:
 
     Attributes:
         name: As the settings have it.
-        weight: Its weight at the end of training.
-        start: Its weight at the beginning, where a schedule moves it; else the same.
+        weight: The weight at the end of training.
+        start: The weight at the beginning, where a schedule moves it; else the same.
         details: What is set otherwise than by default.
     """
 
@@ -40,10 +40,10 @@ class Description:
     """An experiment's objective.
 
     Attributes:
-        terms: Of the loss, those of weight 0 included; one of them is ``contrastive``.
+        terms: The loss's terms, those of weight 0 included; one of them is ``contrastive``.
         weighting: How the terms' weights are adapted in training, in words; "" where they are not.
-        penalty: On queries, of weight 0 perhaps; None without one.
-        passage_penalty: On passages, likewise; None where they are not trained.
+        penalty: The penalty on queries, perhaps of weight 0; None without one.
+        passage_penalty: The penalty on passages, perhaps of weight 0; None where they are not trained.
         anti_zero: The penalty on queries that vanish.
         budget: FLOPS that the penalty's weight is adapted to.
         limits: Hard limits of a query, in words.

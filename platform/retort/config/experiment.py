@@ -24,7 +24,7 @@ __all__ = [
 class HoldoutConfig(Settings):
     """A share of the training conversations, kept out of training and used to choose on."""
 
-    share: float = Field(default=0.15, gt=0, lt=1, description="of the training conversations")
+    share: float = Field(default=0.15, gt=0, lt=1, description="share of the training conversations that is held out")
     seed: int = Field(default=0, ge=0, description="another seed holds out other conversations")
 
 
@@ -34,7 +34,7 @@ class SyntheticConfig(Settings):
     conversations: PositiveInt = Field(default=240, description="training conversations, about 6 turns each")
     dev_conversations: PositiveInt = Field(default=60, description="conversations to choose and report on")
     entities: int = Field(default=520, ge=40, description="fewer would leave nothing to confuse an entity with")
-    seed: int = Field(default=0, ge=0, description="of everything that is drawn")
+    seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
 
 
 class CorpusConfig(Settings):
@@ -90,7 +90,7 @@ class EncoderConfig(Settings):
     passage_tokens: int = Field(default=400, ge=4, le=8192, description="word pieces of a passage that are indexed")
     passage_precision: Literal["fp32", "bf16_scan", "bf16"] = Field(
         default="fp32",
-        description="of encoding passages (splade): bf16_scan looks for the head's maxima in bfloat16 and scores them in "
+        description="precision of encoding passages (splade): bf16_scan looks for the head's maxima in bfloat16, scores them in "
         "float32, bf16 runs the body in it too",
     )
     score_scale: float = Field(
@@ -130,7 +130,7 @@ class EncoderConfig(Settings):
 
 
 class TeacherConfig(Settings):
-    """Whose rewrites are distilled."""
+    """The teachers whose rewrites are distilled."""
 
     names: tuple[Name, ...] = Field(default=("synthetic",), min_length=1, description="teachers in the workspace")
     top_k: int = Field(default=1000, ge=2, le=100_000, description="passages kept of each rewrite's ranking")
@@ -158,15 +158,24 @@ class TrainingConfig(Settings):
     epochs: PositiveInt = Field(default=5, description="passes over the training turns")
     batch_turns: PositiveInt = Field(default=10, description="turns in a step, over all workers")
     accumulation: PositiveInt = Field(default=1, description="parts that a worker's share of a batch is computed in")
-    learning_rate: float = Field(default=2e-5, gt=0, description="AdamW's, at its peak")
-    head_learning_rate_factor: float = Field(default=1.0, gt=0, description="on the weighing head (lexical)")
-    warmup_fraction: float = Field(default=0.01, ge=0, lt=1, description="of all steps; then linear decay to zero")
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's, decoupled, on every parameter")
-    gradient_clip: float | None = Field(default=1.0, gt=0, description="norm; null: no clipping")
-    dropout: float | None = Field(default=None, ge=0, lt=1, description="null: the model's own")
+    learning_rate: float = Field(default=2e-5, gt=0, description="AdamW's learning rate at its peak")
+    head_learning_rate_factor: float = Field(
+        default=1.0, gt=0, description="factor on the learning rate of the weighing head (lexical)"
+    )
+    warmup_fraction: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="share of all steps in which the learning rate rises; then it falls linearly to zero",
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's decoupled weight decay, on every parameter")
+    gradient_clip: float | None = Field(
+        default=1.0, gt=0, description="largest norm of the gradient; null: no clipping"
+    )
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="probability of dropout; null: the model's own")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
-        description="of the body and the head; weights and losses stay float32. bf16 pays on processors with bf16 "
+        description="precision of the body and the head; weights and losses stay float32. bf16 pays on processors with bf16 "
         "instructions and on GPUs, fp16 on GPUs",
     )
     passage_encoder: Later[Literal["frozen", "trained"]] = Field(
@@ -174,7 +183,7 @@ class TrainingConfig(Settings):
         description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
     )
     workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
-    seed: int = Field(default=0, ge=0, description="of batches, samples and dropout")
+    seed: int = Field(default=0, ge=0, description="seed of batches, samples and dropout")
 
     @model_validator(mode="after")
     def _every_worker_gets_turns(self) -> Self:
@@ -195,7 +204,9 @@ class EvaluationConfig(Settings):
         "the extra lucene",
     )
     top_k: int = Field(default=1000, ge=100, description="passages retrieved for a turn; R@100 needs 100")
-    quantization_bits: int = Field(default=8, ge=2, le=12, description="of a weight in Lucene's index, and in a query")
+    quantization_bits: int = Field(
+        default=8, ge=2, le=12, description="bits of a weight in Lucene's index, and in a query"
+    )
 
     def identity(self) -> dict[str, object]:
         """The settings as plain data; the bits only where something is quantised."""

@@ -24,7 +24,9 @@ class SamplingConfig(Settings):
     )
     count: int = Field(default=16, ge=1, le=10_000, description="samples per turn, the positive not counted")
     window: tuple[int, int] = Field(default=(10, 950), description="ranks of the teacher, zero-based, half-open")
-    temperature: Later[float] = Field(default=1.0, gt=0, description="of the distribution that proportional draws from")
+    temperature: Later[float] = Field(
+        default=1.0, gt=0, description="temperature of the distribution that proportional draws from"
+    )
     normalizer: Later[Literal["sampled", "full"]] = Field(
         default="sampled",
         description="proportional: the student's log Z over the samples, with a bias of 1/count, or over the whole window",
@@ -62,9 +64,10 @@ class ObjectiveConfig(Settings):
     """``(1 - w) * divergence + w * contrastive`` and, where they weigh anything, two more terms; w the contrastive weight."""
 
     divergence: Literal["kld", "margin_mse", "none"] = Field(
-        default="kld", description="of the student's scores from the teacher's, over the positive and the samples"
+        default="kld",
+        description="divergence of the student's scores from the teacher's, over the positive and the samples",
     )
-    temperature: float = Field(default=1.0, gt=0, description="of both softmaxes in the KLD")
+    temperature: float = Field(default=1.0, gt=0, description="temperature of both softmaxes in the KLD")
     temperature_squared: bool = Field(default=False, description="multiply the KLD by its temperature squared")
     positive_score: Literal["own", "pool_max"] = Field(
         default="own",
@@ -75,8 +78,10 @@ class ObjectiveConfig(Settings):
         default=1.0,
         description="how many times the positive counts in both softmaxes of the KLD; balanced: as often as there are samples",
     )
-    contrastive_weight: float = Field(default=0.0, ge=0, le=1, description="w, of InfoNCE; the divergence has 1 - w")
-    contrastive_temperature: float = Field(default=1.0, gt=0, description="of the softmax in InfoNCE")
+    contrastive_weight: float = Field(
+        default=0.0, ge=0, le=1, description="w, the weight of InfoNCE; the divergence has 1 - w"
+    )
+    contrastive_temperature: float = Field(default=1.0, gt=0, description="temperature of the softmax in InfoNCE")
     contrastive_negatives: Later[Literal["all", "samples", "positives", "samples_and_positives"]] = Field(
         default="all",
         description="all passages of the batch, over all workers; the turn's own samples; other turns' positives; the last two",
@@ -88,9 +93,9 @@ class ObjectiveConfig(Settings):
     contrastive_start: Later[float] = Field(
         default=0.0, ge=0, le=1, description="where a linear or cosine schedule begins"
     )
-    margin_mse_weight: Later[float] = Field(default=0.0, ge=0, description="of MarginMSE, beside the divergence")
+    margin_mse_weight: Later[float] = Field(default=0.0, ge=0, description="weight of MarginMSE beside the divergence")
     representation_weight: Later[float] = Field(
-        default=0.0, ge=0, description="of the squared distance to the teacher's rewrite vector"
+        default=0.0, ge=0, description="weight of the squared distance to the teacher's rewrite vector"
     )
     weighting: Later[Literal["fixed", "uncertainty", "gradient_norm"]] = Field(
         default="fixed",
@@ -138,14 +143,16 @@ class RegularizationConfig(Settings):
         description="l1 (the paper); flops: the squared mean activation of each entry; expected_flops: L1 with each entry "
         "weighted by its share of passages",
     )
-    query_weight: float = Field(default=0.0, ge=0, description="of the queries' penalty, at the end of its ramp")
+    query_weight: float = Field(default=0.0, ge=0, description="weight of the queries' penalty at the end of its ramp")
     passage_weight: Later[float] = Field(
-        default=0.0, ge=0, description="of the FLOPS penalty on a batch's passages; ramped as the queries' is"
+        default=0.0, ge=0, description="weight of the FLOPS penalty on a batch's passages; ramped as the queries' is"
     )
     ramp: Literal["quadratic", "linear", "constant"] = Field(
         default="quadratic", description="how the penalties' weights rise from 0 to their values"
     )
-    ramp_fraction: float = Field(default=0.33, gt=0, le=1, description="of all steps, after which the weight is full")
+    ramp_fraction: float = Field(
+        default=0.33, gt=0, le=1, description="share of all steps after which the weight is full"
+    )
     turn_exponent: Later[float] = Field(
         default=0.0,
         ge=-4,
@@ -158,7 +165,7 @@ class RegularizationConfig(Settings):
         description="a weight far above this is penalized no more than one at it: what counts is that an entry is active; "
         "null: in proportion",
     )
-    anti_zero_weight: Later[float] = Field(default=0.0, ge=0, description="of a penalty on queries that vanish")
+    anti_zero_weight: Later[float] = Field(default=0.0, ge=0, description="weight of a penalty on queries that vanish")
     flops_budget: Later[float | None] = Field(
         default=None, gt=0, description="FLOPS to end at: query_weight is then where the search for the weight begins"
     )
@@ -196,7 +203,7 @@ def with_presets(data: Mapping[Any, Any]) -> object:
     def fill(section: str, key: str, value: object, because: str) -> None:
         settings = filled.get(section, {})
         if not isinstance(settings, Mapping):
-            return  # told of by the section's own check
+            return  # reported by the section's own check
         if settings.get(key, value) != value:
             raise ValueError(f"{section}.{key}={settings[key]} contradicts {because}, which sets it to {value}")
         filled[section] = {**settings, key: value}

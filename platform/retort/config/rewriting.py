@@ -1,6 +1,6 @@
 """How a teacher's rewrites are generated: which model answers which prompt, and how it is reached.
 
-What changes an answer is in ``RewritingConfig.identity``; how fast, how often and over which address one asks is not.
+What changes an answer is in ``RewritingConfig.identity``; how fast, how often and at which address the model is asked is not.
 """
 
 from typing import Literal, Self
@@ -14,7 +14,7 @@ __all__ = ["EndpointConfig", "RewritingConfig"]
 
 
 class EndpointConfig(Settings):
-    """An OpenAI-compatible endpoint: how it is reached, and how hard it may be asked."""
+    """An OpenAI-compatible endpoint: how it is reached, and how many requests it may get."""
 
     base_url: str = Field(description="the address before /chat/completions, such as http://localhost:8000/v1")
     key_env: str = Field(
@@ -26,20 +26,28 @@ class EndpointConfig(Settings):
     max_retries: int = Field(
         default=6, ge=0, le=100, description="further attempts of a request that failed in passing"
     )
-    timeout_seconds: float = Field(default=120.0, gt=0, description="of silence, after which an attempt has failed")
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, description="seconds without an answer after which an attempt has failed"
+    )
     backoff_seconds: float = Field(
         default=1.0, gt=0, description="upper bound of the first pause; doubles every attempt"
     )
     longest_pause_seconds: float = Field(
         default=120.0, gt=0, description="no pause is longer, whatever the server asks"
     )
-    requests_per_minute: PositiveInt | None = Field(default=None, description="null: no limit")
-    tokens_per_minute: PositiveInt | None = Field(default=None, description="of prompts and answers; null: no limit")
+    requests_per_minute: PositiveInt | None = Field(
+        default=None, description="largest number of requests in a minute; null: no limit"
+    )
+    tokens_per_minute: PositiveInt | None = Field(
+        default=None, description="tokens of prompts and answers together; null: no limit"
+    )
     limit_name: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the endpoint calls the limit of an answer's tokens"
     )
-    price_in: float | None = Field(default=None, ge=0, description="of a million prompt tokens, in any currency")
-    price_out: float | None = Field(default=None, ge=0, description="of a million answer tokens, in the same currency")
+    price_in: float | None = Field(default=None, ge=0, description="price per million prompt tokens, in any currency")
+    price_out: float | None = Field(
+        default=None, ge=0, description="price per million answer tokens, in the same currency"
+    )
 
     @model_validator(mode="after")
     def _address_is_one_and_holds_no_secret(self) -> Self:
@@ -75,10 +83,10 @@ class RewritingConfig(Settings):
     prompt: str = Field(default="self_contained", min_length=1, description="a prompt of the package, or a file of one")
     temperature: float = Field(default=0.0, ge=0, le=2, description="0: always the likeliest token")
     max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="an answer is cut there")
-    seed: int = Field(default=0, ge=0, description="of sampling, where temperature is above 0")
+    seed: int = Field(default=0, ge=0, description="seed of sampling, where temperature is above 0")
     batch_turns: PositiveInt = Field(default=16, description="turns that a local model answers at a time")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="of a local model's weights; auto: as they are stored"
+        default="auto", description="precision of a local model's weights; auto: as they are stored"
     )
     endpoint: EndpointConfig | None = None
 

@@ -71,10 +71,11 @@ class SearchSpaceConfig(Settings):
     )
     trials: PositiveInt = Field(default=16, description="with sampler grid by default, and at most, the whole grid")
     concurrent: PositiveInt = Field(default=2, description="trials at a time; no part of the result's identity")
-    seed: int = Field(default=0, ge=0, description="of the sampler")
+    seed: int = Field(default=0, ge=0, description="seed of the sampler")
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
     reference: dict[str, float] | None = Field(
-        default=None, description="of the hypervolume; null: the raw context's own measures on the validation turns"
+        default=None,
+        description="reference point of the hypervolume; null: the raw context's measures on the validation turns",
     )
 
     @model_validator(mode="before")
@@ -91,7 +92,7 @@ class SearchSpaceConfig(Settings):
             try:
                 size = _grid_size(TypeAdapter(dict[str, Dimension]).validate_python(search))
             except (ValidationError, ValueError):
-                return filled  # told of by the checks below
+                return filled  # reported by the checks below
             filled["trials"] = max(1, size)
         return filled
 

@@ -32,9 +32,9 @@ class Weights:
     """The loss's weights at one step.
 
     Attributes:
-        terms: Of each of ``TERMS``.
-        queries: Of the sparsity penalty on queries.
-        passages: Of the FLOPS penalty on trained passages.
+        terms: Weight of each of ``TERMS``.
+        queries: Weight of the sparsity penalty on queries.
+        passages: Weight of the FLOPS penalty on trained passages.
     """
 
     terms: Mapping[str, float]

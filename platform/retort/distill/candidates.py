@@ -70,7 +70,8 @@ def draw_candidates(
         for generator, turn in zip(generators, numbers, strict=True)
     ]
     batch_positives = np.array(
-        [turns.positive_rows(int(turn))[place] for turn, place in zip(numbers, positives, strict=True)], dtype=np.int64
+        [turns.positive_rows(int(turn))[position] for turn, position in zip(numbers, positives, strict=True)],
+        dtype=np.int64,
     )
     drawn = []
     samples: Samples

@@ -32,7 +32,7 @@ def student_rankings(
         turns: The training shard.
         index: Over the collection.
         depth: Passages per turn.
-        rank: This worker's place among ``world``.
+        rank: This worker among ``world``, counted from 0.
         world: Number of workers.
 
     Returns:
@@ -44,12 +44,12 @@ def student_rankings(
     queries = encode_ids(student, [turns.input_ids(turn) for turn in own])
     student.train(was_training)
     threads = max(1, min(torch.get_num_threads(), os.cpu_count() or 1))
-    found = np.full((len(turns), depth), NO_PASSAGE, dtype=np.int32)
+    rankings = np.full((len(turns), depth), NO_PASSAGE, dtype=np.int32)
     for turn, ranking in zip(own, index.search(queries, depth, threads=threads), strict=True):
-        found[turn, : len(ranking.rows)] = ranking.rows
+        rankings[turn, : len(ranking.rows)] = ranking.rows
     if world > 1:
-        shares: list[Int32] = [found] * world
-        torch.distributed.all_gather_object(shares, found[rank::world])
+        shares: list[Int32] = [rankings] * world
+        torch.distributed.all_gather_object(shares, rankings[rank::world])
         for number, share in enumerate(shares):
-            found[number::world] = share
-    return found
+            rankings[number::world] = share
+    return rankings

@@ -30,7 +30,7 @@ class TrainedPassages:
 
     Attributes:
         encoder: Trained in place.
-        tokens: Of the workspace's passages.
+        tokens: Input ids of the workspace's passages.
     """
 
     encoder: QueryEncoder
@@ -43,7 +43,7 @@ class PassageTexts:
 
     Attributes:
         input_ids: (t,) of the U passages, one after the other.
-        lengths: Tokens of each.
+        lengths: Number of tokens of each passage.
     """
 
     input_ids: Tensor

@@ -42,7 +42,7 @@ class Material:
 
     Attributes:
         config: The experiment.
-        turns: Its training shard.
+        turns: The experiment's training shard.
         collection: The encoded passages.
         index: Over the collection; needed where samples come from the student's own rankings.
     """

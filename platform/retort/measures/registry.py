@@ -37,7 +37,7 @@ class Measure:
     Attributes:
         name: As it is written everywhere.
         direction: Whether more (``max``) or less (``min``) is better.
-        title: Of an axis.
+        title: An axis' title.
         log: Whether an axis is logarithmic: what matters of a cost is its ratio.
         decimals: Digits after the point; None: three significant digits.
     """

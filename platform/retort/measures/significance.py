@@ -65,7 +65,7 @@ def randomization_test(a: ArrayLike, b: ArrayLike, *, permutations: int = 10_000
         a: (N,), one run's values by turn.
         b: (N,), the other run's, for the same turns in the same order.
         permutations: Sign assignments that are drawn.
-        seed: Of the draws; the same seed gives the same p.
+        seed: Seed of the draws; the same seed gives the same p.
 
     Returns:
         p in (0, 1].
@@ -157,7 +157,7 @@ def bootstrap_by_conversation(
         differences: (N,), one run's value less the other's, by turn.
         conversation_ids: N, the conversation of each turn.
         resamples: Number of resamples.
-        seed: Of the draws; the same seed gives the same interval.
+        seed: Seed of the draws; the same seed gives the same interval.
         level: Share of the resamples that the interval holds, between 0 and 1.
 
     Returns:
@@ -198,7 +198,7 @@ def bootstrap_totals_by_conversation(
         conversation_ids: N, the conversation of each turn.
         statistic: (R, K) totals of R resamples -> (R,) values. Resamples where it is not finite are left out.
         resamples: Number of resamples.
-        seed: Of the draws; the same seed gives the same interval.
+        seed: Seed of the draws; the same seed gives the same interval.
         level: Share of the resamples that the interval holds, between 0 and 1.
 
     Returns:

@@ -118,7 +118,7 @@ class TrackedSweep(Listener):
 
     Args:
         open_tracker: Makes the tracker when the sweep starts: a sweep that is there already needs none.
-        workspace: Of the sweep.
+        workspace: Holds the sweep.
     """
 
     def __init__(self, open_tracker: Callable[[], Tracker], workspace: Workspace) -> None:
@@ -257,7 +257,7 @@ def register(tracker: Tracker, sweep: Sweep, point: TrialPoint, name: str) -> st
         tracker: Where the sweep was logged.
         sweep: One that has ended.
         point: A finished trial of it.
-        name: Of the registered model.
+        name: The registered model's name.
 
     Returns:
         The version.

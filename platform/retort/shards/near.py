@@ -33,7 +33,7 @@ def near_positives(
     """Rows that are to be excluded beside those that a turn excludes anyway.
 
     Args:
-        row: Of the training shard.
+        row: A row of the training shard.
         teachers: Those that ranked the turn.
         settings: The thresholds.
         vectors: The passages'.
@@ -56,4 +56,4 @@ def near_positives(
         near |= by_overlap
     counted["filtered"] += int(near.sum())
     counted["turns_with_filtered"] += bool(near.any())
-    return [int(found) for found in rows[near]]
+    return [int(passage_row) for passage_row in rows[near]]

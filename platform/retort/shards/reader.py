@@ -44,7 +44,7 @@ class Collection:
         tie_places: (N,) order among equal scores, see ``sparse.search``.
         passage_share: (V,) share of passages in which each entry is active; p_d of FLOPS.
         text_hashes: (N,) equal for passages with the same text.
-        tokenizer: Of passages and queries.
+        tokenizer: The tokeniser of passages and queries.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -87,8 +87,8 @@ class TrainingTurns:
     def _list(self, column: str, turn: int) -> np.ndarray:
         chunk = int(np.searchsorted(self._first_turns, turn, side="right")) - 1
         offsets, values = self._lists[column][chunk]
-        place = turn - int(self._first_turns[chunk])
-        return values[offsets[place] : offsets[place + 1]]
+        position = turn - int(self._first_turns[chunk])
+        return values[offsets[position] : offsets[position + 1]]
 
     @property
     def lengths(self) -> Int64:
@@ -113,10 +113,10 @@ class TrainingTurns:
         """The teachers' fused ranking of a turn.
 
         Args:
-            turn: Its number.
+            turn: The turn's number.
             fusion: As ``teacher.fusion`` has it.
-            seed: Of the training; only ``one_per_step`` draws.
-            epoch: Zero-based, likewise.
+            seed: The training's seed; only ``one_per_step`` draws.
+            epoch: Zero-based; read for ``one_per_step`` alone.
 
         Returns:
             Passage rows and scores, best first, and the score of each judged positive.
@@ -158,11 +158,11 @@ class TrainingTurns:
     def mean_rewrites(self, turns: Sequence[int], vocabulary_size: int) -> Float32:
         """Mean over the teachers of each turn's rewrite vectors: (turns, V), dense."""
         dense = np.zeros((len(turns), vocabulary_size), dtype=np.float32)
-        for place, turn in enumerate(turns):
+        for position, turn in enumerate(turns):
             teachers = self._teachers_of(turn)
             for teacher in teachers:
                 terms, weights = (self._list(f"{teacher}/rewrite_{part}", turn) for part in ("indices", "values"))
-                dense[place, terms] += weights / np.float32(len(teachers))
+                dense[position, terms] += weights / np.float32(len(teachers))
         return dense
 
     def teacher_scores(self, turn: int, rows: Int64, vectors: PartedVectors) -> Float32:

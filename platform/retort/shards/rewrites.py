@@ -54,7 +54,7 @@ class Generation:
         stage: Folder of the journal, and identity of the answers.
         finished: Turns that have a rewrite already.
         failed: Turns that were asked for in vain, by reason.
-        estimate: Of what is left.
+        estimate: Estimated calls, tokens and cost of what is left.
     """
 
     workspace: Workspace
@@ -70,7 +70,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Generated:
-    """What a generation came to, all its runs together.
+    """Result of a generation, all its runs together.
 
     Attributes:
         rewrites: Turns with a rewrite.
@@ -80,7 +80,7 @@ class Generated:
         left: Turns that were not asked for, since only so many were to be.
         input_tokens: As the back-end counted them.
         output_tokens: Likewise.
-        cost: Of all these tokens; None where no price was given.
+        cost: Price of all these tokens; None where no price was given.
     """
 
     rewrites: int
@@ -162,7 +162,7 @@ def generate_rewrites(plan: Generation, progress: Progress, *, limit: int | None
 
     Args:
         plan: From ``plan_generation``.
-        progress: Told after every outcome.
+        progress: Called after every outcome.
         limit: As in ``plan_generation``; rewrites are written once no turn is left out.
 
     Raises:

@@ -38,8 +38,8 @@ class PassageTokens:
     """Input ids of the workspace's passages by row, tokenised when they are first asked for, and kept.
 
     Args:
-        workspace: Whose passages.
-        tokenizer: Of the collection's vectors.
+        workspace: Holds the passages.
+        tokenizer: The tokeniser of the collection's vectors.
         max_tokens: Special tokens included.
     """
 
@@ -69,7 +69,7 @@ class TextEncoder:
 
     Args:
         config: The family, its model and its budgets.
-        tokenizer: Of the collection's vectors.
+        tokenizer: The tokeniser of the collection's vectors.
     """
 
     def __init__(self, config: EncoderConfig, tokenizer: Tokenizer) -> None:

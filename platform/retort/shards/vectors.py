@@ -50,7 +50,7 @@ def vectors_stage(
     Args:
         workspace: Holds the collection.
         encoder: The frozen passage encoder.
-        tokenizer: Of a student from another workspace. Model ``tiny`` counts its vocabulary on the collection, and a
+        tokenizer: A tokeniser of another workspace. Model ``tiny`` counts its vocabulary on the collection, and a
             student that knows another one reads nothing here; models with a vocabulary of their own don't need it.
         run: A finished run that trained the passage encoder: its checkpoint encodes, and the vectors are the run's own.
     """
@@ -307,8 +307,8 @@ class _EncodeSplade(_PartWork):
         if run is None:
             model = initial_student(self.encoder, self.tokenizer)
         else:
-            place, name = run  # perhaps of another workspace than the collection
-            model, _ = load_student(Workspace(place).folder(name).local_tree(RUN.passage_checkpoint))
+            url, name = run  # perhaps of another workspace than the collection
+            model, _ = load_student(Workspace(url).folder(name).local_tree(RUN.passage_checkpoint))
         self.model = model.eval().to(device)
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def row_of(turn: Turn, prompt: Prompt, settings: RewritingConfig) -> dict[str, A
 
 
 def answer_of_row(row: dict[str, Any], settings: RewritingConfig) -> Answer:
-    """What ``ray.data.llm`` came to for a turn."""
+    """The answer that ``ray.data.llm`` gave for a turn, or why there is none."""
     if row.get(ERROR):
         return Answer(None, f"vLLM failed: {' '.join(str(row[ERROR]).split())[:200]}")
     tokens_in, tokens_out = int(row.get("num_input_tokens") or 0), int(row.get("num_generated_tokens") or 0)

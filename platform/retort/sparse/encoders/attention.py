@@ -108,9 +108,9 @@ def packed_attention(
         value: As ``query``.
         attention_mask: Ignored where ``text_lengths`` are given.
         dropout: On the attention probabilities.
-        scaling: Of the scores; None: 1 / sqrt(D).
+        scaling: Factor on the scores; None: 1 / sqrt(D).
         sliding_window: Tokens on each side that are attended to, itself included; None: all of the text.
-        text_lengths: Of the B texts; they sum to T. None: an ordinary padded batch.
+        text_lengths: Lengths of the B texts; they sum to T. None: an ordinary padded batch.
         arguments: Whatever else the model passes on.
     """
     if text_lengths is None:

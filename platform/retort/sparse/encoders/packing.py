@@ -69,7 +69,7 @@ def read_packed(
         run: The model's keyword arguments -> its hidden states (rows, tokens, H).
         settings: The model's configuration.
         input_ids: (T,).
-        lengths: Of the B texts.
+        lengths: Lengths of the B texts.
 
     Returns:
         (T, H).
