@@ -1,11 +1,11 @@
 """Collections in every form: the same passages, whole files or an error, and places across several files."""
 
-import gzip
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.formats.packings import PACKINGS
 
 from retort.corpora.importing import import_collection
 from retort.corpora.official.published import differences, official_part, published_counts
@@ -38,11 +38,6 @@ def parquet():
 
 
 FORMS = {"c.tsv": tsv(), "c.jsonl": jsonl(), "c.parquet": parquet(), "c.ndjson": jsonl(("pid", "title", "contents"))}
-PACKINGS = {
-    "": bytes,
-    ".gz": gzip.compress,
-    ".zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
-}
 
 
 def read(*paths, **options):

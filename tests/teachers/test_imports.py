@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.formats.packings import PACKINGS
 
 from retort.errors import ConfigError, DataError, WorkspaceError
 from retort.records import TURN_SCHEMA, Rewrite
@@ -59,6 +60,14 @@ def test_select_keeps_one_teacher(tmp_path, workspace):
         add_rewrites(workspace, path, teacher="first", split="dev", select="two")
 
 
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_compressed_file_is_read(packing, tmp_path, workspace):
+    path = tmp_path / f"rewrites.jsonl{packing}"
+    path.write_bytes(PACKINGS[packing](json.dumps(row("a_1")).encode() + b"\n"))
+    add_rewrites(workspace, path, teacher="t", split="dev")
+    assert read_rewrites(workspace, "t", "dev") == {"a_1": "Who is it?"}
+
+
 def test_one_teacher_in_the_file_needs_no_selection_and_a_byte_order_mark_is_no_matter(tmp_path, workspace):
     path = jsonl(tmp_path, b"\xef\xbb\xbf" + json.dumps(row("a_1", teacher="any: words")).encode() + b"\r\n\n")
     assert add_rewrites(workspace, path, teacher="t", split="dev").rewrites == 1
@@ -67,10 +76,10 @@ def test_one_teacher_in_the_file_needs_no_selection_and_a_byte_order_mark_is_no_
 BROKEN = {
     "empty": (b"\n", None, "holds no rewrite"),
     "no json": (b'{"id": "a_1", "rewrite": "x"}\nid: b_1\n', 2, "is no JSON line: .*got 'id: b_1'"),
-    "array": (b"[1]\n", 1, r"expected an object, got \[1\]"),
+    "array": (b"[1]\n", 1, r"the row must be an object, got \[1\]"),
     "invalid utf-8": (b'\n{"id": "\xff"}\n', 2, "is not UTF-8"),
-    "no id": ([{"rewrite": "x"}], 1, "has no id .*it has rewrite"),
-    "nothing": ([{"text": "x"}], 1, "has no id and no rewrite .*it has text"),
+    "no id": ([{"rewrite": "x"}], 1, "has no query_id or id; it has rewrite"),
+    "nothing": ([{"text": "x"}], 1, "has no query_id or id; it has text"),
     "no rewrite": ([row("a_1"), {"query_id": "b_1"}], 2, "has no rewrite"),
     "id a number": ([{"id": 1, "rewrite": "x"}], 1, "id must be valid text, got 1"),
     "rewrite null": ([row("a_1", None)], 1, "rewrite must be valid text, got null"),

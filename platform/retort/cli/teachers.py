@@ -188,7 +188,7 @@ def _tell_generated(plan: "Generation", done: "Generated", as_json: bool) -> Non
 
 @rankings.command("add")
 def add_rankings(
-    file: Annotated[Path, typer.Argument(help="A TREC run, or DiSCo's run.json; either may be gzipped.")],
+    file: Annotated[Path, typer.Argument(help="A TREC run, or DiSCo's run.json; may be .gz or .zst.")],
     teacher: Annotated[str, typer.Option(help="The teacher's name in the workspace.")],
     split: Annotated[str, typer.Option(help="The split that the rankings are of.")],
     workspace: WorkspaceOption,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from retort.corpora.collection import ImportCounts, import_passages, passages_by_id
+from retort.corpora.judgements import read_judged
 from retort.corpora.official.published import differences, published_counts
 from retort.corpora.passages import PassageFiles
-from retort.corpora.qrels import read_judged
 from retort.corpora.report import ImportReport, shape_of
 from retort.corpora.turns import check_split, check_split_name, write_turns
 from retort.errors import DataError

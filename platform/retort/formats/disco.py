@@ -1,131 +1,38 @@
-"""Rankings that others made, read line by line or object by object: TREC runs, and DiSCo's ``run.json``.
+"""DiSCo's published rankings, ``run.json``: one object, ``{row of the topics file: {doc_id: score}}``.
 
-A TREC run has ``query_id Q0 doc_id rank score tag``; its ranks are ignored, as trec_eval does, and scores order it.
-``run.json`` is one object, ``{row of the topics file: {doc_id: score}}``, gigabytes of it: it is read in pieces. Both may be
-compressed (``.gz``).
+The file has gigabytes, so it is read in pieces. It may be compressed.
 """
 
 import codecs
-import gzip
 import json
 import math
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from retort.errors import DataError
+from retort.formats.lines import open_binary
+from retort.formats.trec import RankedTurn
 
-__all__ = ["RankedTurn", "read_disco", "read_trec"]
+__all__ = ["read_disco"]
 
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_OBJECT: Final = 256 << 20  # bytes of one turn's ranking, above which the file is something else
 SPACE: Final = b" \t\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class RankedTurn:
-    """One turn's ranking as its file has it.
-
-    Attributes:
-        key: query_id (TREC) or row (DiSCo).
-        line: Where it begins, from 1.
-        doc_ids: K of them.
-        scores: K of them.
-        lines: Of each passage (TREC).
-    """
-
-    key: str
-    line: int
-    doc_ids: list[str]
-    scores: list[float]
-    lines: list[int]
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}; check the path", path=path) from error
-
-
-def read_trec(path: Path) -> Iterator[RankedTurn]:
-    """A TREC run, turn by turn, in the file's order; one turn's ranking is in memory at a time.
-
-    Raises:
-        DataError: With file and line, if a line is broken, a passage is there twice for a turn, or the lines of a turn do
-            not stand together.
-    """
-    first_lines: dict[str, int] = {}
-    turn: RankedTurn | None = None
-    seen: dict[str, int] = {}
-    try:
-        with _open(path) as stream:
-            for number, raw in enumerate(stream, start=1):
-                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                if not line.strip():
-                    continue
-                query_id, doc_id, score = _trec_line(path, number, line)
-                if turn is None or query_id != turn.key:
-                    if turn is not None:
-                        yield turn
-                    first = first_lines.setdefault(query_id, number)
-                    if first != number:
-                        message = f"{query_id} has other lines from line {first} on; sort the file: sort -s -k1,1"
-                        raise DataError(message, path=path, line=number)
-                    turn, seen = RankedTurn(query_id, number, [], [], []), {}
-                first = seen.setdefault(doc_id, number)
-                if first != number:
-                    message = f"{query_id} ranks {doc_id} on line {first} already; remove one of the two"
-                    raise DataError(message, path=path, line=number)
-                turn.doc_ids.append(doc_id)
-                turn.scores.append(score)
-                turn.lines.append(number)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is no complete gzip file ({error}); was the download cut off?", path=path) from error
-    if turn is None:
-        raise DataError("holds no ranking; was the download cut off?", path=path)
-    yield turn
-
-
-def _trec_line(path: Path, number: int, raw: bytes) -> tuple[str, str, float]:
-    try:
-        fields = raw.decode().split()
-    except UnicodeDecodeError as error:
-        raise DataError("is not UTF-8; convert the file, for example with iconv", path=path, line=number) from error
-    if len(fields) != 6:
-        got = " ".join(fields)[:60]
-        message = f"expected `query_id Q0 doc_id rank score tag`, got {len(fields)} fields: {got!r}"
-        raise DataError(message, path=path, line=number)
-    return fields[0], fields[2], _score(path, number, fields[0], fields[4])
-
-
-def _score(path: Path, line: int, key: str, value: Any) -> float:
-    try:
-        score = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        score = math.nan
-    if not math.isfinite(score) or abs(score) > 3e38:  # float32's largest is 3.4e38
-        raise DataError(f"the score of {key} must be a number, got {str(value)[:40]!r}", path=path, line=line)
-    return score
-
-
 def read_disco(path: Path, *, block_bytes: int = BLOCK_BYTES) -> Iterator[RankedTurn]:
-    """DiSCo's ``run.json``, turn by turn, in the file's order; one turn's ranking is in memory at a time.
+    """Read DiSCo's ``run.json`` turn by turn, in the file's order, with one turn's ranking in memory at a time.
 
     Args:
         path: The file.
-        block_bytes: So much is read at a time.
+        block_bytes: How many bytes are read at a time.
 
     Raises:
         DataError: With file and line, if it is not the object that was described, or a row is there twice.
     """
-    try:
-        with _open(path) as stream:
-            yield from _Pieces(path, stream, block_bytes).turns()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is no complete gzip file ({error}); was the download cut off?", path=path) from error
+    with open_binary(path) as stream:
+        yield from _Pieces(path, stream, block_bytes).turns()
 
 
 class _Pieces:
@@ -136,7 +43,7 @@ class _Pieces:
         self.block_bytes = block_bytes
         self.stream = stream
         self.buffer = b""
-        self.place = 0
+        self.position = 0
         self.line = 1
         self.ended = False
 
@@ -168,36 +75,47 @@ class _Pieces:
         if self._peek():
             raise self._error("goes on behind the object's end; is it several files in one?")
 
-    def _turn(self, key: str, line: int, ranking: Any) -> RankedTurn:
+    def _turn(self, row: str, line: int, ranking: Any) -> RankedTurn:
         if not isinstance(ranking, list):
-            raise self._error(f"the ranking of row {key} must be an object of scores by doc_id")
-        doc_ids = [doc_id for doc_id, _ in ranking]
-        if len(set(doc_ids)) < len(doc_ids):
-            twice = next(doc_id for place, doc_id in enumerate(doc_ids) if doc_id in doc_ids[:place])
-            raise self._error(f"row {key} ranks {twice!r} twice; remove one of the two")
-        scores = [_score(self.path, line, f"row {key}", score) for _, score in ranking]
-        return RankedTurn(key, line, doc_ids, scores, [line] * len(doc_ids))
+            raise self._error(f"the ranking of row {row} must be an object of scores by doc_id")
+        turn = RankedTurn(row, line, {})
+        for doc_id, score in ranking:
+            if doc_id in turn.scores:
+                raise self._error(f"row {row} ranks {doc_id!r} twice; remove one of the two")
+            turn.scores[doc_id] = self._score(row, line, score)
+            turn.lines.append(line)
+        return turn
+
+    def _score(self, row: str, line: int, value: Any) -> float:
+        try:
+            score = float(value) if not isinstance(value, bool) else math.nan
+        except (TypeError, ValueError, OverflowError):
+            score = math.nan
+        if math.isnan(score):
+            message = f"the score of row {row} must be a number, got {str(value)[:40]!r}"
+            raise DataError(message, path=self.path, line=line)
+        return score
 
     def _fill(self) -> bool:
         block = b"" if self.ended else self.stream.read(self.block_bytes)
         self.ended = not block
-        self.buffer, self.place = self.buffer[self.place :] + block, 0
+        self.buffer, self.position = self.buffer[self.position :] + block, 0
         return bool(block)
 
     def _peek(self) -> bytes:
         while True:
-            while self.place < len(self.buffer) and self.buffer[self.place] in SPACE:
+            while self.position < len(self.buffer) and self.buffer[self.position] in SPACE:
                 self._skip(1)
-            if self.place < len(self.buffer):
-                return self.buffer[self.place : self.place + 1]
+            if self.position < len(self.buffer):
+                return self.buffer[self.position : self.position + 1]
             if not self._fill():
                 return b""
 
     def _skip(self, count: int) -> None:
-        while self.place + count > len(self.buffer) and self._fill():
+        while self.position + count > len(self.buffer) and self._fill():
             pass
-        self.line += self.buffer.count(b"\n", self.place, self.place + count)
-        self.place += count
+        self.line += self.buffer.count(b"\n", self.position, self.position + count)
+        self.position += count
 
     def _take(self, wanted: bytes, what: str) -> None:
         got = self._peek()
@@ -210,17 +128,17 @@ class _Pieces:
         if got != opening:
             raise self._error(f"expected {what}, got {got.decode(errors='replace')!r}" if got else self._cut())
         closing = b'"' if opening == b'"' else b"}"
-        tried = self.place + 1
+        searched = self.position + 1
         while True:
-            end = self.buffer.find(closing, tried)
+            end = self.buffer.find(closing, searched)
             if end < 0:
-                tried = len(self.buffer) - self.place
-                if tried > LARGEST_OBJECT or not self._fill():
+                searched = len(self.buffer) - self.position
+                if searched > LARGEST_OBJECT or not self._fill():
                     raise self._error(self._cut())
                 continue
             # A quote or a brace may stand inside a doc_id: only what parses is the value's end.
             try:
-                text = self.buffer[self.place : end + 1].decode()
+                text = self.buffer[self.position : end + 1].decode()
                 value = json.loads(text, object_pairs_hook=list)
             except UnicodeDecodeError as error:
                 raise self._error("is not UTF-8; convert the file, for example with iconv") from error
@@ -229,9 +147,9 @@ class _Pieces:
             except json.JSONDecodeError as error:
                 if not _may_go_on(error, len(text)):
                     raise self._error(f"is no JSON: {error.msg}") from error
-                tried = end + 1
+                searched = end + 1
                 continue
-            self._skip(end + 1 - self.place)
+            self._skip(end + 1 - self.position)
             return value
 
     def _cut(self) -> str:

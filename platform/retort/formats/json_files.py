@@ -142,13 +142,13 @@ class Fields:
             raise self.wrong(f"{self.what} has no {' or '.join(keys)}; it has {', '.join(self.record) or 'no key'}")
         return found
 
-    def text(self, *keys: str) -> str:
-        """Text under the first of these keys that is there, not empty."""
+    def text(self, *keys: str, empty: bool = False) -> str:
+        """Text under the first of these keys that is there; not empty, unless that is allowed."""
         key = self.one_of(*keys)
         value = self.record[key]
         if not isinstance(value, str) or not is_encodable(value):
             raise self.wrong(f"{key} must be valid text, got {shown(value)}")
-        if not value.strip():
+        if not empty and not value.strip():
             raise self.wrong(f"{key} is empty")
         return value
 
@@ -157,9 +157,7 @@ class Fields:
         key = next((key for key in keys if self.has(key)), None)
         if key is None:
             return None
-        value = self.record[key]
-        if not isinstance(value, str) or not is_encodable(value):
-            raise self.wrong(f"{key} must be valid text, got {shown(value)}")
+        value = self.text(key, empty=True)
         return value if value.strip() else None
 
     def identifier(self, *keys: str) -> str:

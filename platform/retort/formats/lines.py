@@ -73,7 +73,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         DataError: If the file cannot be read, or is no whole file of its compression.
     """
     try:
-        with _opened(path) as stream:
+        with path.open("rb") as file, _decompressed(path, file) as stream:
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"is no whole gzip file ({error}); was the download cut off?", path=path) from error
@@ -83,12 +83,12 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise _unreadable(path, error) from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _decompressed(path: Path, file: BinaryIO) -> BinaryIO:
     if path.name.endswith(".gz"):
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return cast(BinaryIO, gzip.open(file, "rb"))
     if path.name.endswith(ZSTD):
-        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
-    return path.open("rb")
+        return io.BufferedReader(pa.CompressedInputStream(file, "zstd"))
+    return file
 
 
 def read_text(path: Path) -> str:

@@ -1,29 +1,186 @@
-"""TREC runs and qrels: ``qid Q0 docid rank score tag``, ``qid 0 docid relevance``."""
+"""TREC runs (``query_id Q0 doc_id rank score tag``) and qrels (``query_id 0 doc_id relevance``), read and written.
+
+Files are read as trec_eval 10 reads them: columns are separated by blanks or tabs, a line that begins with ``#`` is a
+comment, the ranks of a run count for nothing, and so does what stands behind its tag. Files may be compressed.
+"""
 
 import io
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from retort.errors import DataError
 from retort.formats.lines import read_lines
-from retort.measures.ranking import per_turn_measures
+from retort.records import Judgement
 from retort.sparse.search.exact import Ranking
 
 __all__ = [
-    "MeasuredRun",
-    "measure_trec_file",
+    "RankedTurn",
     "ranked",
+    "read_qrels",
     "read_trec_file",
     "read_trec_run",
+    "read_trec_turns",
     "run_scores",
     "trec_qrels",
     "trec_run",
 ]
+
+COMMENT: Final = "#"
+BEIR_HEADER: Final = ["query-id", "corpus-id", "score"]
+SHOWN_CHARACTERS: Final = 60  # of a broken line, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTurn:
+    """Passages that a file ranks for one turn.
+
+    Attributes:
+        key: The turn's query_id; in DiSCo's files, its row in the topics file.
+        line: The line on which the ranking begins, from 1.
+        scores: doc_id -> score, in the file's order.
+        lines: The line of each passage.
+    """
+
+    key: str
+    line: int
+    scores: dict[str, float]
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def extend(self, later: "RankedTurn", source: Path | str) -> None:
+        """Add passages of the same turn that stand further down in the file.
+
+        Raises:
+            DataError: With source and line, if one of them is there already.
+        """
+        for (doc_id, score), line in zip(later.scores.items(), later.lines, strict=True):
+            if doc_id in self.scores:
+                raise _twice(self, doc_id, line, source)
+            self.scores[doc_id] = score
+            self.lines.append(line)
+
+
+def _twice(turn: RankedTurn, doc_id: str, line: int, source: Path | str) -> DataError:
+    first = turn.lines[list(turn.scores).index(doc_id)]
+    return DataError(
+        f"{turn.key} ranks {doc_id} on line {first} already; remove one of the two", path=source, line=line
+    )
+
+
+def read_trec_turns(path: Path) -> Iterator[RankedTurn]:
+    """Read a TREC run turn by turn, in the file's order, with one turn's ranking in memory at a time.
+
+    A turn whose lines do not all stand together comes as several rankings.
+
+    Raises:
+        DataError: With file and line, if the file cannot be read, holds no ranking, or a line is broken.
+    """
+    empty = True
+    for turn in _turns(read_lines(path), path):
+        empty = False
+        yield turn
+    if empty:
+        raise DataError("holds no ranking; was the download cut off?", path=path)
+
+
+def read_trec_file(path: Path) -> dict[str, dict[str, float]]:
+    """Read a whole TREC run: query_id -> doc_id -> score.
+
+    Raises:
+        DataError: As :func:`read_trec_turns`, and if a turn ranks a passage twice.
+    """
+    return _run(read_trec_turns(path), path)
+
+
+def read_trec_run(text: str, *, source: str) -> dict[str, dict[str, float]]:
+    """Read the text of a run that :func:`trec_run` wrote: query_id -> doc_id -> score.
+
+    It may be empty, and holds no comments: a query_id may begin with ``#``.
+
+    Raises:
+        DataError: With source and line, as :func:`read_trec_file`.
+    """
+    return _run(_turns(enumerate(text.split("\n"), start=1), source, comments=False), source)
+
+
+def _run(turns: Iterable[RankedTurn], source: Path | str) -> dict[str, dict[str, float]]:
+    by_id: dict[str, RankedTurn] = {}
+    for turn in turns:
+        first = by_id.setdefault(turn.key, turn)
+        if first is not turn:
+            first.extend(turn, source)
+    return {query_id: turn.scores for query_id, turn in by_id.items()}
+
+
+def _turns(lines: Iterable[tuple[int, str]], source: Path | str, *, comments: bool = True) -> Iterator[RankedTurn]:
+    turn: RankedTurn | None = None
+    for number, line in lines:
+        columns = line.split(None, 6)
+        if not columns or (comments and columns[0][0] == COMMENT):
+            continue
+        if len(columns) < 6:
+            message = f"expected `query_id Q0 doc_id rank score tag`, got {len(columns)} columns: {_shown(line)}"
+            raise DataError(message, path=source, line=number)
+        query_id, doc_id = columns[0], columns[2]
+        try:
+            score = float(columns[4])
+        except ValueError:
+            score = math.nan
+        if math.isnan(score):
+            message = f"the score of {query_id} must be a number, got {columns[4][:40]!r}"
+            raise DataError(message, path=source, line=number)
+        if turn is None or query_id != turn.key:
+            if turn is not None:
+                yield turn
+            turn = RankedTurn(query_id, number, {})
+            scores, numbers = turn.scores, turn.lines
+        if doc_id in scores:
+            raise _twice(turn, doc_id, number, source)
+        scores[doc_id] = score
+        numbers.append(number)
+    if turn is not None:
+        yield turn
+
+
+def read_qrels(path: Path) -> Iterator[tuple[int, Judgement]]:
+    """Read a qrels file row by row, each with its line: TREC's four columns, or BEIR's three below their header.
+
+    A relevance of ``1.0`` is 1.
+
+    Raises:
+        DataError: With file and line, if the file cannot be read or a row is broken.
+    """
+    width = 4
+    for line, text in read_lines(path):
+        columns = text.split()
+        if not columns or columns[0][0] == COMMENT:
+            continue
+        if columns == BEIR_HEADER:
+            width = 3
+            continue
+        if len(columns) != width:
+            shape = "`query_id 0 doc_id relevance`" if width == 4 else f"`{' '.join(BEIR_HEADER)}` as its header says"
+            raise DataError(f"expected {shape}, got {len(columns)} columns: {_shown(text)}", path=path, line=line)
+        query_id, doc_id, written = columns[0], columns[-2], columns[-1]
+        try:
+            relevance = float(written)
+        except ValueError:
+            relevance = math.nan
+        if not relevance.is_integer():
+            raise DataError(f"relevance must be a whole number, got {written!r}", path=path, line=line)
+        if not -(2**31) < relevance < 2**31:
+            raise DataError(f"relevance must fit into 32 bits, got {written}", path=path, line=line)
+        yield line, Judgement(query_id, doc_id, int(relevance))
+
+
+def _shown(line: str) -> str:
+    return repr(line.strip()[:SHOWN_CHARACTERS])
 
 
 def run_scores(
@@ -56,110 +213,7 @@ def trec_qrels(judgements: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def read_trec_run(text: str, *, source: str) -> dict[str, dict[str, float]]:
-    """Read a TREC run's text, ours or another system's.
-
-    Raises:
-        DataError: With file and line, for a row that has no six columns, no number as score, or a passage twice.
-    """
-    return _read(enumerate(text.split("\n"), start=1), source)
-
-
-def read_trec_file(path: Path) -> dict[str, dict[str, float]]:
-    """Read a TREC run from a file, which may be compressed (.gz, .zst).
-
-    Raises:
-        DataError: With file and line, as :func:`read_trec_run`, and if it cannot be read or holds nothing.
-    """
-    run = _read(read_lines(path), str(path))
-    if not run:
-        raise DataError("holds no ranking; was the download cut off?", path=path)
-    return run
-
-
-def _read(lines: Iterable[tuple[int, str]], source: str) -> dict[str, dict[str, float]]:
-    run: dict[str, dict[str, float]] = {}
-    for number, line in lines:
-        columns = line.split()
-        if not columns:
-            continue
-        if len(columns) != 6:
-            raise DataError(
-                f"a run has 6 columns (qid Q0 docid rank score tag), got {len(columns)}: {line.strip()[:60]!r}",
-                path=source,
-                line=number,
-            )
-        query_id, _, doc_id, _, score, _ = columns
-        try:
-            value = float(score)
-        except ValueError as error:
-            raise DataError(f"the score {score!r} is no number", path=source, line=number) from error
-        if math.isnan(value):
-            raise DataError(f"the score {score!r} is no number", path=source, line=number)
-        scores = run.setdefault(query_id, {})
-        if doc_id in scores:
-            raise DataError(f"passage {doc_id} is there twice for turn {query_id}", path=source, line=number)
-        scores[doc_id] = value
-    return run
-
-
 def ranked(scores: Mapping[str, float]) -> list[str]:
     """A turn's doc_ids in trec_eval's order: by score as float32, equal ones by falling doc_id; ranks in a file do not count."""
     with np.errstate(over="ignore"):  # beyond float32's range is infinity, for trec_eval too
         return sorted(scores, key=lambda doc_id: (np.float32(scores[doc_id]), doc_id), reverse=True)
-
-
-@dataclass(frozen=True)
-class MeasuredRun:
-    """Another system's run, measured.
-
-    Attributes:
-        per_turn: query_id -> measure -> value, for every judged turn.
-        run: query_id -> doc_id -> score.
-        notes: What is to be known of it: turns that it lacks, and those that are not there.
-    """
-
-    per_turn: dict[str, dict[str, float]]
-    run: dict[str, dict[str, float]]
-    notes: tuple[str, ...]
-
-
-def measure_trec_file(
-    path: Path,
-    judgements: Mapping[str, Mapping[str, int]],
-    *,
-    split: str,
-    known: Collection[str] = frozenset(),
-    relevant_from: int = 1,
-) -> MeasuredRun:
-    """Measure another system's run as ``evaluate`` measures ours: every judged turn counts, one that is missing as 0.
-
-    Args:
-        path: The run.
-        judgements: query_id -> doc_id -> relevance; what counts.
-        split: Their split, for messages.
-        known: Turns of the split that may be in the run without being judged.
-        relevant_from: Least relevance that counts as relevant in the measures that are not graded.
-
-    Raises:
-        DataError: If the file is broken, or none of its turns is judged.
-    """
-    run = read_trec_file(path)
-    if not any(query_id in judgements for query_id in run):
-        raise DataError(
-            f"none of its {len(run)} query_ids ({_some(list(run))}) is a judged turn of {split} "
-            f"(such as {next(iter(judgements))}); is the run of another split?",
-            path=path,
-        )
-    notes = []
-    if unknown := [query_id for query_id in run if query_id not in judgements and query_id not in known]:
-        notes.append(f"query_ids that {split} does not have, left out: {len(unknown)} ({_some(unknown)})")
-    if missing := [query_id for query_id in judgements if query_id not in run]:
-        notes.append(f"judged turns that it lacks, counted 0: {len(missing)} of {len(judgements)} ({_some(missing)})")
-    if not any(judged.keys() & run.get(query_id, {}).keys() for query_id, judged in judgements.items()):
-        notes.append("it retrieves no judged passage at all; are its doc_ids those of the collection?")
-    return MeasuredRun(per_turn_measures(judgements, run, relevance_level=relevant_from), run, tuple(notes))
-
-
-def _some(query_ids: Sequence[str], most: int = 5) -> str:
-    return ", ".join(query_ids[:most]) + (", ..." if len(query_ids) > most else "")

@@ -4,19 +4,18 @@ A row has ``id`` or ``query_id``, ``rewrite``, and may have ``teacher``: publish
 of the same turns, of which an import selects one. Turns without a rewrite are allowed and counted.
 """
 
-import codecs
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
 from retort.config import checked_name
 from retort.errors import DataError
-from retort.identity import file_digest
+from retort.formats.json_files import Fields, read_json_lines
+from retort.formats.lines import digest_of
 from retort.records import REWRITE_SCHEMA, TURN_SCHEMA, Rewrite
 from retort.storage import Workspace
 
@@ -63,14 +62,12 @@ def add_rewrites(
     """
     checked_name(teacher, "teacher")
     known = set(_query_ids(workspace, split))
-    try:
-        content = file.read_bytes()
-        digest = file_digest(file)
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}; check the path", path=file) from error
+    digest = digest_of(file)
     first_lines: dict[str, int] = {}
     rewrites: list[Rewrite] = []
-    rows = list(_rows(file, content))
+    rows = [(line, *_row(Fields(row, file, line, what="the row"))) for line, row in read_json_lines(file)]
+    if not rows:
+        raise DataError("holds no rewrite; was the download cut off?", path=file)
     sources = Counter(source for _, _, source in rows)
     if select is not None and select not in sources:
         raise DataError(f"has no rewrite whose teacher is {select!r}; teachers there: {_listed(sources)}", path=file)
@@ -179,42 +176,11 @@ def _query_ids(workspace: Workspace, split: str) -> list[str]:
     return query_ids
 
 
-def _rows(file: Path, content: bytes) -> Iterator[tuple[int, Rewrite, str | None]]:
-    found = False
-    for line, raw in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
-        if not raw.strip():
-            continue
-        found = True
-        try:
-            row = json.loads(raw.decode())
-        except UnicodeDecodeError as error:
-            raise DataError("is not UTF-8; convert the file, for example with iconv", path=file, line=line) from error
-        except json.JSONDecodeError as error:
-            got = raw[:40].decode(errors="replace")
-            message = f"is no JSON line: {error.msg}, got {got!r}; one object a line is expected"
-            raise DataError(message, path=file, line=line) from error
-        except RecursionError as error:
-            raise DataError("is nested too deeply for a rewrite", path=file, line=line) from error
-        yield line, *_row(file, line, row)
-    if not found:
-        raise DataError("holds no rewrite; was the download cut off?", path=file)
-
-
-def _row(file: Path, line: int, row: Any) -> tuple[Rewrite, str | None]:
-    if not isinstance(row, dict):
-        raise DataError(f"expected an object, got {json.dumps(row)[:40]}", path=file, line=line)
-    key = "query_id" if "query_id" in row else "id"
-    if missing := [name for name in (key, "rewrite") if name not in row]:
-        message = (
-            f"the row has no {' and no '.join(missing)} (needed: id or query_id, rewrite); it has {', '.join(row)}"
-        )
-        raise DataError(message, path=file, line=line)
-    source = row.get("teacher")
-    values = {key: row[key], "rewrite": row["rewrite"]} | ({} if source is None else {"teacher": source})
-    for name, value in values.items():
-        if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
-            raise DataError(f"{name} must be valid text, got {json.dumps(value)[:40]}", path=file, line=line)
-    return Rewrite(row[key], row["rewrite"]), source
+def _row(row: Fields) -> tuple[Rewrite, str | None]:
+    query_id = row.text("query_id", "id")
+    return Rewrite(query_id, row.text("rewrite", empty=True)), row.text("teacher", empty=True) if row.has(
+        "teacher"
+    ) else None
 
 
 def _listed(sources: Mapping[str | None, int]) -> str:

@@ -12,10 +12,10 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_collection, import_split
 from retort.corpora.passages import PassageFile, PassageFiles, passage_files
-from retort.corpora.qrels import read_qrels
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_json_lines
 from retort.formats.lines import COMPRESSED, digests_of, read_lines
+from retort.formats.trec import read_qrels
 from retort.progress import Progress, silent
 from retort.records import Turn
 from retort.storage import Workspace

@@ -12,9 +12,10 @@ from retort.config import ExperimentConfig, experiment_from
 from retort.corpora.turns import read_turns
 from retort.errors import InputError
 from retort.evaluation.evaluate import VALIDATION, judged_turns
+from retort.evaluation.foreign import measure_trec_file
 from retort.evaluation.latest import latest_evaluation, latest_experiment
 from retort.evaluation.runs import find_run, run_experiment
-from retort.formats.trec import measure_trec_file, read_trec_run
+from retort.formats.trec import read_trec_run
 from retort.measures.registry import SHOWN
 from retort.naming import Named
 from retort.records import Turn

@@ -1,17 +1,14 @@
-"""Judgements from qrels files, TREC's (``query_id 0 doc_id relevance``) and BEIR's (a header, then three columns)."""
+"""A split's judgements, read from a qrels file and checked against the turns that they judge."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from retort.errors import DataError
-from retort.formats.lines import read_lines
+from retort.formats.trec import read_qrels
 from retort.records import Judgement
 
-__all__ = ["Judged", "read_judged", "read_qrels"]
-
-BEIR_HEADER: Final = ("query-id", "corpus-id", "score")
+__all__ = ["Judged", "read_judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +65,3 @@ def read_judged(path: Path, turns: Mapping[str, object], topics: Path, *, others
         about = f" of the turns of {topics}" if unknown else "; was the download cut off?"
         raise DataError(f"holds no judgement{about}", path=path)
     return Judged(tuple(judgement for _, judgement in judged.values()), needed, unknown)
-
-
-def read_qrels(path: Path) -> Iterator[tuple[int, Judgement]]:
-    """The rows of a qrels file with their lines; columns are separated by tabs or blanks.
-
-    Raises:
-        DataError: With the line of a row that is none.
-    """
-    width = 4
-    for line, text in read_lines(path):
-        columns = text.split()
-        if not columns:
-            continue
-        if tuple(columns) == BEIR_HEADER:
-            width = 3
-            continue
-        if len(columns) != width:
-            shape = "'query_id 0 doc_id relevance'" if width == 4 else f"'{' '.join(BEIR_HEADER)}' as its header says"
-            message = f"expected {width} columns, {shape}, got {len(columns)}: {text[:60]!r}"
-            raise DataError(message, path=path, line=line)
-        try:
-            relevance = int(columns[-1])
-        except ValueError as error:
-            message = f"relevance must be a whole number, got {columns[-1]!r}"
-            raise DataError(message, path=path, line=line) from error
-        if abs(relevance) >= 2**31:
-            raise DataError(f"relevance must fit into 32 bits, got {relevance}", path=path, line=line)
-        yield line, Judgement(columns[0], columns[-2], relevance)
