@@ -1,4 +1,4 @@
-"""What flows between the stages, as records and as Arrow schemas. No logic, no defaults of an experiment.
+"""What flows between the stages, as records and as Arrow schemas. No defaults of an experiment.
 
 A *turn* is one user utterance with its history and the unit that is retrieved for; its id is its ``query_id``. A passage's
 *row* is its place in import order: rows, not ids, are what vectors, rankings and training shards refer to.
@@ -22,6 +22,7 @@ __all__ = [
     "Rewrite",
     "TeacherRanking",
     "Turn",
+    "passage_text",
     "training_schema",
 ]
 
@@ -30,11 +31,16 @@ Role = Literal["user", "agent"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One passage of the collection. Its text to be indexed is ``title. text``."""
+    """One passage of the collection; :func:`passage_text` is what is indexed of it."""
 
     doc_id: str
     title: str
     text: str
+
+
+def passage_text(title: str, text: str) -> str:
+    """Join a passage's title and text as encoders and tokenisers read them: ``title. text``, or the text alone."""
+    return f"{title}. {text}" if title else text
 
 
 @dataclass(frozen=True, slots=True)

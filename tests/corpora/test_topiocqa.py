@@ -158,7 +158,7 @@ BROKEN_TOPICS = {
     "no comma": ('[\n{"a": 1}\n{"b": 2}]', 2, "has no conv_id"),
     "text after it": (dumped(TWO_TURNS) + "\n\nmore", 32, "nothing after the array, got 'more'"),
     "broken value": ('[\n\n{"conv_id": 7,\n "turn_id": }\n]', 4, "is no valid JSON"),
-    "no object": ("[\n1]", 2, "a turn must be an object, got 1"),
+    "no object": ("[\n1]", 2, "the turn must be an object, got 1"),
     "invalid utf-8": (b'[\n{"conv_id":\n"\xff"}]', 3, r"is not UTF-8 \(bytes ff"),
     "utf-16": (dumped(TWO_TURNS).encode("utf-16"), 1, "is not UTF-8"),
     "conv_id a list": ([record(conversation=[1])], 2, r"conv_id must be a number or text, got \[1\]"),
@@ -171,7 +171,7 @@ BROKEN_TOPICS = {
     "empty question": ([TWO_TURNS[0], record(turn=2, question="Q [SEP] A [SEP]  ")], 16, "question is empty"),
     "answers text": ([record(answers="yes")], 2, 'answers must be a list of valid texts, got "yes"'),
     "positives no list": ([record(positive_ctxs={})], 2, "positive_ctxs must be a list"),
-    "positive without id": ([record(positive_ctxs=[{"title": "t"}])], 2, "needs a passage_id"),
+    "positive without id": ([record(positive_ctxs=[{"title": "t"}])], 2, "a passage of positive_ctxs has no passage_id"),
     "positive id null": ([record(positive_ctxs=[{"passage_id": None}])], 2, "passage_id must be a number or text"),
     "duplicate turn": ([TWO_TURNS[0], record(conversation="7")], 16, "turn 1 of conversation 7 is on line 2 already"),
     "too few segments": ([record(turn=2, question="Q [SEP] B")], 2, "must hold 3 utterances .* got 2"),
@@ -195,7 +195,7 @@ BROKEN_COLLECTIONS = {
 }
 BROKEN_QRELS = {
     "empty": ("\n", None, "holds no judgement"),
-    "three columns": (QRELS + "7_1 1 1\n", 4, "expected 4 columns, 'query_id 0 doc_id relevance', got 3"),
+    "three columns": (QRELS + "7_1 1 1\n", 4, "expected `query_id 0 doc_id relevance`, got 3 columns"),
     "unknown turn": (QRELS + "\n8_1 0 1 1\n", 5, "judges the turn '8_1', which .*topics.json does not have"),
     "no number": ("7_1 0 1 yes\n", 1, "relevance must be a whole number, got 'yes'"),
     "too large": ("7_1 0 1 99999999999\n", 1, "must fit into 32 bits"),

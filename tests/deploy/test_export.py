@@ -22,8 +22,9 @@ from retort.deploy.export import export_run
 from retort.evaluation.evaluate import context_input_ids
 from retort.evaluation.runs import list_runs
 from retort.evaluation.students import open_run
+from retort.records import passage_text
 from retort.shards.reader import Collection
-from retort.shards.texts import passage_input_ids, passage_text
+from retort.shards.texts import passage_input_ids
 from retort.sparse.encoders.encoder import encode_ids, initial_student, load_student, save_student
 from retort.sparse.objective.regularizers import Limits
 from retort.storage import Workspace

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from retort.corpora.known import KnownIds
 from retort.errors import DataError, WorkspaceError
-from retort.records import PASSAGE_SCHEMA, Passage
+from retort.records import PASSAGE_SCHEMA, Passage, passage_text
 from retort.storage import Folder, Record, StageWriter, Workspace
 
 __all__ = [
@@ -87,7 +87,7 @@ def import_passages(
     """Add passages to the collection; all of them, or none.
 
     Args:
-        workspace: Where to.
+        workspace: The workspace to write to.
         passages: Line in the source and passage, in the order that gives the rows; not touched if ``digest`` is known.
         source: The file, for messages.
         digest: Of the source's content: a source that is in the record already is skipped.
@@ -101,43 +101,55 @@ def import_passages(
         DataError: If a doc_id occurs twice in the source, is there already with other content, or a required one is
             missing.
     """
-    where = place if place is not None else lambda line: (source, line)
+    request = _Request(
+        workspace.folder(STAGE),
+        passages,
+        source=source,
+        digest=digest,
+        required=required,
+        allow_missing=allow_missing,
+        before_commit=before_commit,
+        place=place if place is not None else lambda line: (source, line),
+        asked=frozenset(required).union(optional),
+    )
     while True:
-        counts = _import_once(
-            workspace, passages, source, digest, required, allow_missing, before_commit, where, optional
-        )
+        counts = _import_once(request)
         if counts is not None:
             return counts
 
 
-def _import_once(
-    workspace: Workspace,
-    passages: Iterable[tuple[int, Passage]],
-    source: str,
-    digest: str,
-    required: Mapping[str, str],
-    allow_missing: bool,
-    before_commit: Callable[[frozenset[str]], None] | None,
-    place: Callable[[int], tuple[str, int]],
-    optional: Collection[str],
-) -> ImportCounts | None:
-    # None: another import was committed between reading the record and getting the lock.
-    folder = workspace.folder(STAGE)
-    before = folder.record()
-    inputs = {} if before is None else before.inputs
-    asked = frozenset(required).union(optional)
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What :func:`import_passages` was asked for; ``asked`` are the required and the optional doc_ids."""
 
-    def checked(missing: frozenset[str]) -> frozenset[str]:
-        refused = missing.intersection(required)
-        if refused and not allow_missing:
-            raise _missing_error(required, refused, source)
-        if before_commit is not None:
-            before_commit(missing)
+    folder: Folder
+    passages: Iterable[tuple[int, Passage]]
+    source: str
+    digest: str
+    required: Mapping[str, str]
+    allow_missing: bool
+    before_commit: Callable[[frozenset[str]], None] | None
+    place: Callable[[int], tuple[str, int]]
+    asked: frozenset[str]
+
+    def accept(self, missing: frozenset[str]) -> frozenset[str]:
+        """Refuse doc_ids that are missing, unless all of them may be, and ask whoever may prevent the commit."""
+        refused = missing.intersection(self.required)
+        if refused and not self.allow_missing:
+            raise _missing_error(self.required, refused, self.source)
+        if self.before_commit is not None:
+            self.before_commit(missing)
         return missing
 
+
+def _import_once(request: _Request) -> ImportCounts | None:
+    # None: another import was committed between reading the record and getting the lock.
+    folder, digest = request.folder, request.digest
+    before = folder.record()
+    inputs = {} if before is None else before.inputs
     if before is not None and digest in inputs.values():
         name = next(name for name, known in inputs.items() if known == digest)
-        missing = checked(asked - _present(folder, before, asked))
+        missing = request.accept(request.asked - _present(folder, before, request.asked))
         return ImportCounts(added=0, known=before.counts[name], missing=missing, skipped=True)
     name = f"source-{len(inputs):05d}"
     counts: ImportCounts | None = None
@@ -145,11 +157,11 @@ def _import_once(
         with folder.writing(STAGE, VERSION, config={}, inputs={**inputs, name: digest}, extend=True) as writer:
             if folder.record() != before:
                 raise _NothingToCommitError
-            extension = _Extension(folder, before, writer, place, asked)
-            for line, passage in passages:
+            extension = _Extension(folder, before, writer, request.place, request.asked)
+            for line, passage in request.passages:
                 extension.take(line, passage)
             extension.finish()
-            missing = checked(frozenset(extension.missing))
+            missing = request.accept(frozenset(extension.missing))
             counts = ImportCounts(extension.added, extension.known, missing, skipped=False)
             if extension.added == 0:
                 raise _NothingToCommitError
@@ -254,7 +266,7 @@ def _digest(passage: Passage) -> bytes:
 
 
 def _beginning(passage: Passage) -> str:
-    text = f"{passage.title}. {passage.text}" if passage.title else passage.text
+    text = passage_text(passage.title, passage.text)
     return repr(text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]}...")
 
 

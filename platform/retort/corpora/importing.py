@@ -92,14 +92,14 @@ def import_split(
         read: The split's turns.
         files: Makes the collection's files, given the doc_ids that are needed and who needs each.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         inputs: Digests of what ``read`` was made from; they identify the split.
         qrels: Judgements; None: each positive of a turn has relevance 1.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         corpus: Whose published counts are set beside.
         part: Of that corpus.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
 
     Raises:
         ConfigError: If the split's name is no name.

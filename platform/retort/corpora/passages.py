@@ -83,7 +83,7 @@ class PassageFiles:
         excluded: doc_ids that are passed over, such as the duplicates that a task lists.
         with_header: TSV files must begin with TopiOCQA's header.
         allow_missing: A needed passage without text is dropped like the others.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def write_turns(
     """Write a split's turns and judgements; False where the same ones were there already.
 
     Args:
-        workspace: Where to.
+        workspace: The workspace to write to.
         split: Its name.
         turns: In the order in which every reader gets them.
         judgements: Of any relevance, 0 included.

@@ -12,21 +12,17 @@ import pyarrow as pa
 
 from retort.config import EncoderConfig
 from retort.corpora.collection import passage_parts
+from retort.records import passage_text
 from retort.sparse.encoders.bm25 import query_terms
 from retort.sparse.tokens import Tokenizer
 from retort.sparse.vectors import Int32, Int64, SparseVectors
 from retort.storage import Workspace
 
-__all__ = ["PassageTokens", "TextEncoder", "passage_input_ids", "passage_text"]
+__all__ = ["PassageTokens", "TextEncoder", "passage_input_ids"]
 
 # Of what a training has read: a row's ids take about 1 kB, a part's texts about 5 MB.
 CACHED_ROWS = 262_144
 CACHED_PARTS = 64
-
-
-def passage_text(title: str, text: str) -> str:
-    """A passage's text that is indexed: ``title. text``."""
-    return f"{title}. {text}" if title else text
 
 
 def passage_input_ids(tokenizer: Tokenizer, text: str, *, max_tokens: int) -> Int32:

@@ -23,8 +23,9 @@ from retort.corpora.collection import passage_parts, read_doc_ids
 from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.progress import Progress
+from retort.records import passage_text
 from retort.shards.session import cluster_gpus, ensure_ray, holds_processors, map_units
-from retort.shards.texts import passage_input_ids, passage_text
+from retort.shards.texts import passage_input_ids
 from retort.sparse.encoders.bm25 import bm25_impacts, term_counts
 from retort.sparse.encoders.models import model_digest, model_directory
 from retort.sparse.tokens import Tokenizer, build_word_tokenizer
@@ -209,7 +210,7 @@ def _texts(workspace: Workspace) -> Iterator[str]:
             return
         table = passages.read_table(part.name)
         for title, text in zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True):
-            yield f"{title}. {text}"
+            yield passage_text(title, text)
 
 
 def _part_file(part: int, kind: str) -> str:

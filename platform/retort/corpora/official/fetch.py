@@ -133,7 +133,7 @@ def fetch(
         only: Patterns, as ``*.json``, of the names that are wanted; none: all files.
         mirror: Where ``CORPUS/NAME`` is fetched from instead of the official addresses.
         pause_seconds: Before the second attempt; doubled for each further one.
-        progress: Told the megabytes of each file.
+        progress: Called with the megabytes of each file that are there.
 
     Raises:
         InputError: If no file's name matches, or an address is none.

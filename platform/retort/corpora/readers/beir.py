@@ -40,11 +40,11 @@ def import_beir(
     Args:
         folder: Holds corpus.jsonl, queries.jsonl and qrels/; the first two may be compressed.
         split: Of ``qrels/<split>.tsv``.
-        workspace: Where to.
+        workspace: The workspace to write to.
         name: Of the split in the workspace; None: ``split``.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     corpus, queries = _file(folder, "corpus.jsonl"), _file(folder, "queries.jsonl")
     qrels = _file(folder / "qrels", f"{split}.tsv")
@@ -75,13 +75,13 @@ def import_msmarco(
 
     Args:
         collection: ``collection.tsv`` or its like.
-        workspace: Where to.
+        workspace: The workspace to write to.
         queries: TSV of id and text; None: passages alone.
         qrels: Their judgements.
         split: Their name in the workspace.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
 
     Raises:
         DataError: If some of queries, qrels and split are given, and not all.

@@ -51,14 +51,14 @@ def import_cast(
         collection: Files and folders of passages.
         year: Decides what counts as relevant, and whose published counts are set beside.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         qrels: TREC judgements; None: what a response was written from has relevance 1.
         resolved: 2019's resolved questions.
         duplicates: Passages to leave out, as the track lists them: ``kept:duplicate,duplicate``.
         canonical: Whose canonical responses are the history's answers.
         relevant_from: Least relevance that makes a passage a positive; None: the year's.
         allow_missing: Drop and count positives that the collection lacks (WaPo's, say), instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     inputs = digests_of(topics=topics, qrels=qrels, resolved=resolved)
     inputs["options"] = options_digest(canonical=canonical)

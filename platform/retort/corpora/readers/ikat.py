@@ -47,11 +47,11 @@ def import_ikat(
         collection: Files and folders of passages.
         year: Whose published counts are set beside.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         qrels: TREC judgements; None: the passages that a response was written from have relevance 1.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     inputs = digests_of(topics=topics, qrels=qrels)
     read = read_ikat(topics, provenance=qrels is None)

@@ -49,12 +49,12 @@ def import_mtrag(
         collection: The domain's passages, JSON lines, unzipped.
         qrels: ``qrels/dev.tsv``; turns that it does not judge are kept, unjudged.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         conversations: Generation tasks with ``task_id`` and ``input``, for the agent's answers.
         rewrites: ``*_rewrite.jsonl``.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     inputs = digests_of(topics=questions, qrels=qrels, conversations=conversations, rewrites=rewrites)
     read = read_mtrag(questions, conversations=conversations, rewrites=rewrites)

@@ -40,11 +40,11 @@ def import_jsonl(
         turns: ``turns.jsonl``.
         collection: ``passages.jsonl``, or passages in any other form.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         qrels: TREC judgements; None: each positive has relevance 1.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     inputs = digests_of(topics=turns, qrels=qrels)
 

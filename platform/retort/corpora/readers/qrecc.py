@@ -45,12 +45,12 @@ def import_qrecc(
         turns: ``scai-qrecc21-training-turns.json`` or ``scai-qrecc21-test-turns.json``.
         collection: Files and folders of ``{"id", "contents"}`` (commoncrawl, wayback, wayback-backfill).
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         qrels: TREC judgements with ids ``<Conversation_no>_<Turn_no>``; None: ``Truth_passages`` are the judgements.
         relevant_from: Least relevance that makes a passage a positive.
         first_rewritten: A conversation's first question is replaced by its rewrite.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
     """
     inputs = digests_of(topics=turns, qrels=qrels)
     if not first_rewritten:

@@ -10,13 +10,13 @@ segments are. Records are decoded one by one, so that every error names its line
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from retort.errors import DataError
-from retort.formats.json_files import read_array, shown
+from retort.formats.json_files import Fields, read_array, shown
 from retort.formats.lines import is_encodable
 from retort.records import Message, Rewrite, Turn
 
@@ -111,7 +111,7 @@ def read_topic_rewrites(path: Path) -> tuple[Rewrite, ...]:
 def _by_id(path: Path) -> dict[str, _Raw]:
     by_id: dict[str, _Raw] = {}
     for line, record in read_array(path):
-        raw = _raw(path, line, record)
+        raw = _raw(Fields(record, path, line))
         if raw.query_id in by_id:
             first = by_id[raw.query_id].line
             message = (
@@ -140,63 +140,39 @@ def _told_in_order(conversation: Sequence[_Raw], recovered: set[str], incomplete
     return turns
 
 
-def _raw(path: Path, line: int, record: object) -> _Raw:
-    def wrong(message: str) -> DataError:
-        return DataError(message, path=path, line=line)
-
-    if not isinstance(record, dict):
-        raise wrong(f"a turn must be an object, got {shown(record)}")
-    if missing := [key for key in REQUIRED if key not in record]:
-        raise wrong(f"the turn has no {', '.join(missing)}; it has {', '.join(record) or 'no key'}")
-    conversation, number, question = record["conv_id"], record["turn_id"], record["question"]
-    if isinstance(conversation, bool) or not isinstance(conversation, int | str):
-        raise wrong(f"conv_id must be a number or text, got {shown(conversation)}")
-    if str(conversation).split() != [str(conversation)] or not is_encodable(str(conversation)):
-        raise wrong(f"conv_id must be text without blanks (TREC runs are separated by them), got {shown(conversation)}")
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise wrong(f"turn_id must be a whole number from 1, got {shown(number)}")
-    if not isinstance(question, str) or not is_encodable(question):
-        raise wrong(f"question must be valid text, got {shown(question)}")
-    answers = record["answers"]
-    if not isinstance(answers, list) or not all(isinstance(a, str) and is_encodable(a) for a in answers):
-        raise wrong(f"answers must be a list of valid texts, got {shown(answers)}")
-    segments = [segment.strip() for segment in question.split(SEPARATOR)]
+def _raw(record: Fields) -> _Raw:
+    if missing := [key for key in REQUIRED if key not in record.record]:
+        raise record.wrong(f"the turn has no {', '.join(missing)}; it has {', '.join(record.record) or 'no key'}")
+    segments = [segment.strip() for segment in record.text("question").split(SEPARATOR)]
     if not segments[-1]:
-        raise wrong("the question is empty: nothing stands after the last [SEP]")
+        raise record.wrong("the question is empty: nothing stands after the last [SEP]")
     return _Raw(
-        line=line,
-        conversation_id=str(conversation),
-        turn_number=number,
+        line=record.line,
+        conversation_id=record.identifier("conv_id"),
+        turn_number=record.number("turn_id"),
         segments=segments,
-        answers=answers,
-        positives=_positives(record["positive_ctxs"], wrong),
-        attributes=_attributes(record, wrong),
+        answers=record.texts("answers"),
+        positives=_positives(record),
+        attributes=_attributes(record),
     )
 
 
-def _positives(contexts: object, wrong: Callable[[str], DataError]) -> dict[str, str | None]:
+def _positives(record: Fields) -> dict[str, str | None]:
     positives: dict[str, str | None] = {}
-    if not isinstance(contexts, list):
-        raise wrong(f"positive_ctxs must be a list of passages, got {shown(contexts)}")
-    for context in contexts:
-        if not isinstance(context, dict) or "passage_id" not in context:
-            raise wrong(f"every one of positive_ctxs needs a passage_id, got {shown(context)}")
-        passage, text = context["passage_id"], context.get("text")
-        if isinstance(passage, bool) or not isinstance(passage, int | str) or not str(passage).strip():
-            raise wrong(f"passage_id must be a number or text, got {shown(passage)}")
-        if not is_encodable(str(passage)):
-            raise wrong(f"passage_id must be valid text, got {shown(passage)}")
-        positives[str(passage)] = text if isinstance(text, str) else None
+    for item in record.items("positive_ctxs"):
+        passage = record.below(item, "a passage of positive_ctxs")
+        text = passage.record.get("text")
+        positives[passage.identifier("passage_id")] = text if isinstance(text, str) else None
     return positives
 
 
-def _attributes(record: dict[str, Any], wrong: Callable[[str], DataError]) -> dict[str, str]:
+def _attributes(record: Fields) -> dict[str, str]:
     attributes = {}
-    for key, value in record.items():
+    for key, value in record.record.items():
         if key not in REQUIRED and isinstance(value, str | int | float):
             attributes[key] = value if isinstance(value, str) else json.dumps(value)
             if not (is_encodable(key) and is_encodable(attributes[key])):
-                raise wrong(f"{key!r} must be valid text, got {shown(value)}")
+                raise record.wrong(f"{key!r} must be valid text, got {shown(value)}")
     return attributes
 
 

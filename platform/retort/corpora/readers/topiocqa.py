@@ -38,13 +38,13 @@ def import_topiocqa(
         topics: JSON of one of the variants.
         collection: TSV, or TSV compressed as ``.gz`` or ``.zst``; JSON lines or parquet by their names.
         split: Name of the split in the workspace.
-        workspace: Where to.
+        workspace: The workspace to write to.
         qrels: TREC judgements; None: each positive of the topics has relevance 1.
         variant: Of the topics.
         rewrites: Teacher -> a ``rewrites_*`` file, of turns that the topics have.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Told how many passages were read.
+        progress: Called with the number of passages read so far.
 
     Raises:
         ConfigError: If the split's name is no name.
