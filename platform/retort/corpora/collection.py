@@ -52,7 +52,7 @@ class PassagePart:
 
 @dataclass(frozen=True, slots=True)
 class ImportCounts:
-    """What an import of passages did.
+    """The result of importing passages.
 
     Attributes:
         added: Passages that are new.
@@ -90,7 +90,7 @@ def import_passages(
         workspace: The workspace to write to.
         passages: Line in the source and passage, in the order that gives the rows; not touched if ``digest`` is known.
         source: The file, for messages.
-        digest: Of the source's content: a source that is in the record already is skipped.
+        digest: Digest of the source's content; a source whose digest is in the record already is skipped.
         required: doc_ids that must be there in the end, with ``file:line`` of who needs each.
         allow_missing: Report required doc_ids that are missing instead of refusing.
         before_commit: Called with those that are missing; what it raises prevents the commit.

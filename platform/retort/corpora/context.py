@@ -1,4 +1,4 @@
-"""A turn -> what the student may see of it, and how much of that fits into its budget of tokens.
+"""Choose what the student may see of a turn, and cut it to a budget of tokens.
 
 What is cut, is cut at the oldest end: the current question has room first, then what is kept on purpose (statements about
 the user, the conversation's first question), then the history, newest first.
@@ -24,7 +24,7 @@ Int32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The current question, and what else there is.
+    """The current question and what may stand beside it.
 
     Attributes:
         question: The current utterance.
@@ -62,17 +62,21 @@ class Fitted:
 
 
 def context_of(turn: Turn, config: ContextConfig) -> Context:
-    """What of a turn is context.
+    """Choose the parts of a turn that are context.
 
     ``config.answers`` says whether the agent's messages are in it, ``config.last_turns`` how many earlier user turns,
     each with the answers that followed it. Empty messages are left out; the question never is.
     """
     history: list[str] = []
     user_turns = 0
-    first = next((place for place, message in enumerate(turn.history) if message.role == "user" and message.text), None)
-    for place in range(len(turn.history) - 1, -1, -1):
-        message = turn.history[place]
-        if (message.role == "user" or config.answers) and message.text and not (config.first_turn and place == first):
+    first = next((i for i, message in enumerate(turn.history) if message.role == "user" and message.text), None)
+    for position in range(len(turn.history) - 1, -1, -1):
+        message = turn.history[position]
+        if (
+            (message.role == "user" or config.answers)
+            and message.text
+            and not (config.first_turn and position == first)
+        ):
             history.append(message.text)
         user_turns += message.role == "user"
         if user_turns == config.last_turns:
@@ -91,7 +95,7 @@ def context_text(turn: Turn, config: ContextConfig) -> str:
     context = context_of(turn, config)
     parts = _by_importance(context)
     separator = f" {config.separator} " if config.separator.strip() else " "
-    return separator.join(parts[place] for place in _layout(context, config))
+    return separator.join(parts[position] for position in _layout(context, config))
 
 
 def _by_importance(context: Context) -> list[str]:
@@ -101,7 +105,7 @@ def _by_importance(context: Context) -> list[str]:
 
 
 def _layout(context: Context, config: ContextConfig) -> list[int]:
-    # Places in that order, in the order of the text.
+    # Positions in that order, in the order of the text.
     statements = range(1, 1 + len(context.statements))
     first = [] if context.first is None else [statements.stop]
     history = range(statements.stop + len(first), statements.stop + len(first) + len(context.history))
@@ -122,10 +126,10 @@ def fit_context(tokenizer: "Tokenizer", context: Context, config: ContextConfig,
     cut keeps what touches the rest: its beginning where the newest comes first, its end otherwise.
 
     Args:
-        tokenizer: The student's.
-        context: What there is.
-        config: Order and separator.
-        max_tokens: Budget, the special tokens included.
+        tokenizer: The student's tokeniser.
+        context: The context to cut.
+        config: Its order and separator.
+        max_tokens: The budget, special tokens included.
     """
     parts = _by_importance(context)
     pieces = tokenizer.pieces(parts, keep_unknown=True)
@@ -137,20 +141,20 @@ def fit_context(tokenizer: "Tokenizer", context: Context, config: ContextConfig,
     kept: list[Int32] = [pieces[0][:room], *(ids[:0] for ids in pieces[1:])]
     room -= len(kept[0])
     newest = len(parts) - len(context.history)
-    for place, ids in enumerate(pieces[1:], start=1):
+    for position, ids in enumerate(pieces[1:], start=1):
         if room < len(between) + 1:
             break  # a separator alone would say nothing
         if not len(ids):
             continue
         room -= len(between)
-        from_end = place >= newest and config.order == "oldest_first"
-        kept[place] = ids[max(len(ids) - room, 0) :] if from_end else ids[:room]
-        room -= len(kept[place])
+        from_end = position >= newest and config.order == "oldest_first"
+        kept[position] = ids[max(len(ids) - room, 0) :] if from_end else ids[:room]
+        room -= len(kept[position])
     layout = _layout(context, config)
     body: list[Int32] = []
-    for place in layout:
-        if place == 0 or len(kept[place]):
-            body += [between, kept[place]] if body else [kept[place]]
+    for position in layout:
+        if position == 0 or len(kept[position]):
+            body += [between, kept[position]] if body else [kept[position]]
     joined = [np.array([tokenizer.cls_id], dtype=np.int32), *body, separator]
-    segments = tuple(Segment(parts[place], len(pieces[place]), kept[place]) for place in layout)
+    segments = tuple(Segment(parts[position], len(pieces[position]), kept[position]) for position in layout)
     return Fitted(np.concatenate(joined), segments)

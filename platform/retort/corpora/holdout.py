@@ -19,7 +19,7 @@ def validation_conversations(conversation_ids: Iterable[str], config: HoldoutCon
     matters.
 
     Args:
-        conversation_ids: Of the training split, in any order, repeated or not.
+        conversation_ids: The conversations of the training split, in any order, repeated or not.
         config: Share (rounded to the nearest number of conversations) and seed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What all imports have in common: conversations that were read and checked -> passages, turns and judgements.
+"""The part that all imports share: conversations that a reader checked become passages, turns and judgements.
 
 A reader turns a corpus's files into ``Conversations``; here the collection is streamed into the workspace, what the
 judgements need is found in it or refused, and the split is committed last. Nothing is committed unless all of it is
@@ -34,12 +34,12 @@ class Conversations:
     """A split's turns as its files have them.
 
     Attributes:
-        path: The topics, for messages.
-        turns: In the files' order; for those whose history quotes passages of the collection see ``complete``.
+        path: The topics file, for messages.
+        turns: The turns, in the files' order; where histories quote passages of the collection, see ``complete``.
         places: query_id -> ``file:line``.
         rewrites: Teacher -> rewrites that the files hold.
-        dropped: What the reader left out, by reason.
-        warnings: What the user should look at.
+        dropped: How much the reader left out, by reason.
+        warnings: Sentences about what the user should look at.
         positive_texts: doc_id -> text, where the files quote positives.
         responses: doc_ids of passages that are part of some history.
         complete: doc_id -> text of those -> the turns with their whole history; None: they are whole already.
@@ -97,8 +97,8 @@ def import_split(
         qrels: Judgements; None: each positive of a turn has relevance 1.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        corpus: Whose published counts are set beside.
-        part: Of that corpus.
+        corpus: The corpus whose published counts the report shows.
+        part: The part of that corpus which this split is.
         progress: Called with the number of passages read so far.
 
     Raises:

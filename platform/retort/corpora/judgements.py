@@ -16,9 +16,9 @@ class Judged:
     """The judgements of a split, and where each passage that is needed for them is named.
 
     Attributes:
-        judgements: Of any relevance, in the file's order, each pair once.
+        judgements: Judgements of any relevance, in the file's order, each pair of turn and passage once.
         needed: doc_ids with relevance above 0 -> ``file:line``.
-        unknown: Judgements of turns that the split does not have.
+        unknown: How many judgements are of turns that the split does not have.
     """
 
     judgements: tuple[Judgement, ...]
@@ -31,8 +31,8 @@ def read_judged(path: Path, turns: Mapping[str, object], topics: Path, *, others
 
     Args:
         path: The file.
-        turns: Keyed by query_id.
-        topics: Where those come from, for messages.
+        turns: The turns of the split, by query_id.
+        topics: The file that the turns come from, for messages.
         others: Count judgements of other turns instead of refusing the file.
 
     Raises:

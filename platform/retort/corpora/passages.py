@@ -43,7 +43,7 @@ class PassageFile:
     """One file of a collection.
 
     Attributes:
-        path: Where it is.
+        path: The path of the file.
         prefix: Put before each of its ids: CAsT's judgements call MS MARCO's passage 7 ``MARCO_7``.
     """
 
@@ -114,7 +114,7 @@ class PassageFiles:
         return first if len(self.files) == 1 else f"{first} and {len(self.files) - 1} more"
 
     def digest(self) -> str:
-        """Of the content: the file's own, or one over the files, their prefixes and what is passed over."""
+        """Digest of the content: the file's own, or one over the files, their prefixes and the excluded ids."""
         if len(self.files) == 1 and not self.files[0].prefix and not self.excluded:
             return digest_of(self.files[0].path)
         config = {"prefixes": [file.prefix for file in self.files], "excluded": sorted(self.excluded)}
@@ -122,16 +122,16 @@ class PassageFiles:
         return fingerprint("collection", 1, config=config, inputs=inputs)
 
     def place(self, line: int) -> tuple[str, int]:
-        """File, and line in it, of a line of all files together."""
+        """Find the file, and the line in it, of a line counted through all files."""
         number = bisect.bisect_right(self._first_lines, line) - 1
         return str(self.files[number].path), line - self._first_lines[number] + 1
 
     def dropped(self) -> dict[str, int]:
-        """What was left out, by reason; zeros included."""
+        """Count what was left out, by reason, zeros included."""
         return {EMPTY_TEXT: self.empty, EXCLUDED: self.left_out}
 
     def passages(self) -> Iterator[tuple[int, Passage]]:
-        """Line of all files together, and passage.
+        """Stream the passages, each with its line, counted through all files.
 
         Raises:
             DataError: With file and line of the first row that is broken.
@@ -181,7 +181,7 @@ Row = tuple[int, str, str, str]  # line, doc_id, title, text
 def passage_files(
     collection: Sequence[Path], *, allow_missing: bool, progress: Progress
 ) -> Callable[[Mapping[str, str]], PassageFiles]:
-    """What ``import_split`` reads of a collection that is files and folders and nothing more, once it knows what is needed."""
+    """Make the reader of a plain collection for ``import_split``, which calls it once it knows which doc_ids are needed."""
     sources = [PassageFile(path) for path in collection]
     return lambda needed: PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
 

@@ -1,4 +1,4 @@
-"""What every import of a corpus tells of itself, and how it compares with what was published about the corpus."""
+"""The report of an import: what was written, what was left out, and how many turns and passages were published."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ class Shape:
         turns_per_conversation: Mean.
         longest_conversation: Turns of the longest one.
         positives_per_turn: Mean over all turns, those without one included.
-        most_positives: Of one turn.
+        most_positives: The most positives that one turn has.
         turns_without_positive: They count neither in training nor in a measure.
     """
 
@@ -32,7 +32,7 @@ def shape_of(turns: Sequence[Turn], positive_turns: Iterable[str]) -> Shape:
     """Count turns by conversation and positives by turn.
 
     Args:
-        turns: Of a split.
+        turns: The turns of a split.
         positive_turns: The query_id of each judgement that counts as relevant.
     """
     if not turns:
@@ -50,15 +50,15 @@ def shape_of(turns: Sequence[Turn], positive_turns: Iterable[str]) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         split: Name of the split; None where only passages were imported.
         skipped: The same turns and the same collection were there already; nothing was written.
-        conversations: In the split.
-        turns: In the split.
-        passages_added: New in the workspace.
-        passages_known: Of this collection, there already with the same content.
+        conversations: How many conversations the split has.
+        turns: How many turns it has.
+        passages_added: Passages that are new in the workspace.
+        passages_known: Passages of this collection that the workspace had already, with the same content.
         judgements: Written for the split, of any relevance.
         positives_per_turn: Judgements that count as relevant, mean over all turns.
         dropped: What was left out, by reason.

@@ -71,9 +71,9 @@ def write_turns(
 
     Args:
         workspace: The workspace to write to.
-        split: Its name.
-        turns: In the order in which every reader gets them.
-        judgements: Of any relevance, 0 included.
+        split: Name of the split.
+        turns: The turns, in the order in which every reader gets them.
+        judgements: Judgements of any relevance, 0 included.
         inputs: Digests of what both were made from; they identify the split.
         relevant_from: Least relevance that counts as relevant where a measure or the training is not graded.
 

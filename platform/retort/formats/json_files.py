@@ -107,9 +107,9 @@ class Fields:
 
     Args:
         record: The object.
-        path: Its file.
-        line: Where it begins.
-        what: What it is, for messages: "the turn".
+        path: The file that holds it.
+        line: The line on which it begins.
+        what: What messages call it, such as "the turn".
     """
 
     def __init__(self, record: object, path: Path, line: int, *, what: str = "the turn") -> None:
@@ -124,7 +124,7 @@ class Fields:
         return f"{self.path}:{self.line}"
 
     def wrong(self, message: str) -> DataError:
-        """An error of this record."""
+        """Make an error that names this record's file and line."""
         return DataError(message, path=self.path, line=self.line)
 
     def below(self, record: object, what: str) -> "Fields":
@@ -137,10 +137,10 @@ class Fields:
 
     def one_of(self, *keys: str) -> str:
         """The first of these keys that the record has."""
-        found = next((key for key in keys if key in self.record), None)
-        if found is None:
+        key = next((key for key in keys if key in self.record), None)
+        if key is None:
             raise self.wrong(f"{self.what} has no {' or '.join(keys)}; it has {', '.join(self.record) or 'no key'}")
-        return found
+        return key
 
     def text(self, *keys: str, empty: bool = False) -> str:
         """Text under the first of these keys that is there; not empty, unless that is allowed."""
@@ -190,7 +190,7 @@ class Fields:
         return value
 
     def texts(self, *keys: str) -> list[str]:
-        """A list of texts, empty ones included; an empty list where none of the keys is there."""
+        """A list of texts, of which some may be empty; an empty list where none of the keys is there."""
         key = next((key for key in keys if self.has(key)), None)
         if key is None:
             return []

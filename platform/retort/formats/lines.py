@@ -46,7 +46,7 @@ def digest_of(path: Path) -> str:
 
 
 def digests_of(**files: Path | None) -> dict[str, str]:
-    """What identifies an import: the SHA-256 of each source file that there is, by what it is."""
+    """SHA-256 of each source file that was given, by its role in the import; together they identify the import."""
     return {name: digest_of(path) for name, path in files.items() if path is not None}
 
 

@@ -1,4 +1,4 @@
-"""Teachers: whose rewrites are distilled, how they come into a workspace or are written, how several become one ranking."""
+"""Teachers: models or people whose rewrites are distilled. Rewrites are imported or generated, and several are fused."""
 
 from retort.teachers.fusion import fuse, mean_over_present
 from retort.teachers.imports import RewriteCounts, add_rewrites, read_rewrites, write_rewrites

@@ -84,8 +84,8 @@ class Endpoint:
     """Asks an endpoint; see ``retort.teachers.rewriter.Answerer``.
 
     Args:
-        settings: Of the teacher; ``endpoint`` is set.
-        key: From ``api_key``.
+        settings: The teacher's settings; ``endpoint`` is set.
+        key: The key, as ``api_key`` gives it.
     """
 
     def __init__(self, settings: RewritingConfig, key: str | None) -> None:
@@ -233,7 +233,7 @@ class Endpoint:
         return _Failure(f"HTTP {status}{said}", again=status in PASSING and not quota, after=after, fatal=fatal)
 
     def _said(self, content: bytes) -> str:
-        """What a server says of a failure, without anything of the key."""
+        """The server's explanation of a failure, with the key removed."""
         text = content.decode(errors="replace")
         try:
             error = json.loads(content)["error"]

@@ -1,4 +1,4 @@
-"""What rewriting will take, and what it has taken: tokens, and money where the prices are known."""
+"""Estimate how many tokens rewriting takes, and what they cost where the prices are known."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ MESSAGE_TOKENS: Final = 4  # that a message costs beside its text
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of the turns that are still to be rewritten.
+    """The estimate for the turns that are still to be rewritten.
 
     Attributes:
-        turns: How many.
-        input_tokens: About so many, by 4 bytes a token.
-        output_tokens: At most so many: the limit of every answer.
-        price: At most so much for both; None where no price was given.
+        turns: How many turns there are.
+        input_tokens: Tokens of the prompts, estimated as one for every 4 bytes.
+        output_tokens: The most tokens that the answers can have, by the limit of each.
+        price: The most that both can cost; None where no price was given.
     """
 
     turns: int
@@ -33,7 +33,7 @@ class Estimate:
 
 
 def cost(input_tokens: int, output_tokens: int, endpoint: EndpointConfig | None) -> float | None:
-    """What so many tokens cost; None where no price was given."""
+    """The price of tokens; None where no price was given."""
     if endpoint is None or endpoint.price_in is None or endpoint.price_out is None:
         return None
     return (input_tokens * endpoint.price_in + output_tokens * endpoint.price_out) / PER

@@ -1,4 +1,4 @@
-"""Several teachers -> one ranking of a turn. Pure functions of rankings; which one is used, ``teacher.fusion`` says.
+"""Fuse several teachers' rankings of a turn into one. Pure functions of rankings; ``teacher.fusion`` chooses among them.
 
 K passages of one teacher's ranking, U different passages of all, P judged positives, T teachers that ranked the turn. A
 teacher scores every positive, also those outside its top K; a passage outside it has no score of its.
@@ -58,7 +58,7 @@ def mean_over_present(rankings: Sequence[Ranking]) -> Ranking:
     have no natural zero there. One ranking passes through unchanged.
 
     Args:
-        rankings: Per teacher (K,) passage rows, each at most once, and (K,) scores.
+        rankings: For each teacher, (K,) passage rows, each at most once, and (K,) scores.
 
     Returns:
         (U,) rows and (U,) mean scores, best first, ties by row.
@@ -97,7 +97,7 @@ def normalized_mean(rankings: Sequence[Ranking], positive_scores: Sequence[Score
 
     Args:
         rankings: As in ``mean_over_present``.
-        positive_scores: Per teacher (P,) scores of the positives.
+        positive_scores: For each teacher, (P,) scores of the positives.
 
     Returns:
         (U,) rows and (U,) scores, best first, ties by row; (P,) scores of the positives, which every teacher has.
@@ -170,7 +170,7 @@ def dense_scores(
     Args:
         rankings: As in ``mean_over_present``.
         positives: (P,) rows.
-        positive_scores: Per teacher (P,) scores of the positives.
+        positive_scores: For each teacher, (P,) scores of the positives.
 
     Returns:
         (U,) rows, ascending, and (T, U) float64 scores.
@@ -196,8 +196,8 @@ def weighted_mean(
     Args:
         rankings: As in ``mean_over_present``.
         positives: (P,) rows.
-        positive_scores: Per teacher (P,) scores of the positives.
-        weights: Per teacher, not negative.
+        positive_scores: For each teacher, (P,) scores of the positives.
+        weights: One for each teacher, not negative.
 
     Returns:
         (U,) rows and (U,) scores of what one of them ranked, best first, ties by row; (P,) scores of the positives.
@@ -223,10 +223,10 @@ def fuse(
 
     Args:
         fusion: ``mean``, ``normalized_mean``, ``rrf`` or ``learned``.
-        rankings: Of the teachers that ranked the turn.
+        rankings: Rankings of the teachers that ranked the turn.
         positives: (P,) rows.
-        positive_scores: Per teacher (P,) scores of the positives.
-        weights: Of these teachers, for ``learned``.
+        positive_scores: For each teacher, (P,) scores of the positives.
+        weights: Weights of these teachers, for ``learned``.
 
     Returns:
         (U,) rows and scores, best first, and (P,) scores of the positives.

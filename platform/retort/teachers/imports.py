@@ -1,4 +1,4 @@
-"""Rewrites that others made: JSON lines -> ``rewrites/<teacher>/<split>/``, in the order of the split's turns.
+"""Import rewrites that others made: JSON lines become ``rewrites/<teacher>/<split>/``, in the order of the split's turns.
 
 A row has ``id`` or ``query_id``, ``rewrite``, and may have ``teacher``: published files hold several teachers' rewrites
 of the same turns, of which an import selects one. Turns without a rewrite are allowed and counted.
@@ -28,13 +28,13 @@ PART: Final = "part-00000.parquet"
 
 @dataclass(frozen=True, slots=True)
 class RewriteCounts:
-    """What was written, or was there already.
+    """How many rewrites were written, or were there already.
 
     Attributes:
         rewrites: Turns with a rewrite.
         turns: Turns of the split.
         without: Turns without a rewrite.
-        skipped: The same rewrites were there already.
+        skipped: Whether the same rewrites were there already.
     """
 
     rewrites: int
@@ -107,13 +107,13 @@ def write_rewrites(
 
     Args:
         workspace: Holds the split.
-        rewrites: In any order.
+        rewrites: The rewrites, in any order.
         teacher: The teacher's name.
-        split: The split's.
-        inputs: Digests of what the rewrites came from; they identify them.
-        config: What they were made with, where they were made here.
-        counts: What else the record is to tell.
-        replace: Take the place of the teacher's rewrites that are there. For those that a generation completes.
+        split: The split's name.
+        inputs: Digests of what the rewrites came from; they identify the rewrites.
+        config: The settings of the generation, where Retort generated them.
+        counts: More counts for the record.
+        replace: Replace the teacher's rewrites that are there; a generation that completes them does so.
 
     Raises:
         ConfigError: If teacher or split is no name.
@@ -121,13 +121,13 @@ def write_rewrites(
         WorkspaceError: If the split is missing, or the teacher has other rewrites of it already.
     """
     checked_name(teacher, "teacher")
-    order = {query_id: place for place, query_id in enumerate(_query_ids(workspace, split))}
-    by_place: dict[int, Rewrite] = {}
+    order = {query_id: number for number, query_id in enumerate(_query_ids(workspace, split))}
+    by_turn: dict[int, Rewrite] = {}
     for rewrite in rewrites:
-        if rewrite.query_id not in order or order[rewrite.query_id] in by_place:
+        if rewrite.query_id not in order or order[rewrite.query_id] in by_turn:
             raise ValueError(f"rewrite of {rewrite.query_id!r}: the turn is not in {split!r}, or has a rewrite already")
-        by_place[order[rewrite.query_id]] = rewrite
-    ordered = [by_place[place] for place in sorted(by_place)]
+        by_turn[order[rewrite.query_id]] = rewrite
+    ordered = [by_turn[number] for number in sorted(by_turn)]
     turns = workspace.folder(f"turns/{split}").require("import it first").fingerprint
     folder = workspace.folder(f"{STAGE}/{teacher}/{split}")
     inputs = {"turns": turns, **inputs}

@@ -33,10 +33,10 @@ class Tally:
     """Outcomes added up.
 
     Attributes:
-        rewrites: By query_id, of turns that have one.
-        failed: The reason by query_id, of turns that have none so far.
-        input_tokens: Of all outcomes, also of turns that were asked for again.
-        output_tokens: Likewise.
+        rewrites: The rewrite of each turn that has one, by query_id.
+        failed: The reason why a turn has none so far, by query_id.
+        input_tokens: Tokens of all prompts, also those of turns that were asked for again.
+        output_tokens: Tokens of all answers, likewise.
     """
 
     rewrites: dict[str, str]
@@ -64,7 +64,7 @@ class Journal:
     """The outcomes of one generation, in its folder; a context manager. One process writes at a time.
 
     Args:
-        folder: Where it lies.
+        folder: The folder in which the journal lies.
     """
 
     def __init__(self, folder: Folder) -> None:

@@ -77,7 +77,7 @@ class LocalModel:
     """Asks a model in this process; see ``retort.teachers.rewriter.Answerer``.
 
     Args:
-        settings: Of the teacher.
+        settings: The teacher's settings.
 
     Raises:
         ConfigError: If the model is not there, or is a causal one without a chat template.

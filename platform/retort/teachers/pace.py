@@ -23,9 +23,9 @@ class Pace:
     """A gate that every request passes, shared by all threads.
 
     Args:
-        requests_per_minute: None: as many as come.
-        tokens_per_minute: Of prompts and answers; None: as many as come.
-        clock: Seconds, rising.
+        requests_per_minute: The most requests in a minute; None: no limit.
+        tokens_per_minute: The most tokens of prompts and answers in a minute; None: no limit.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a teacher is asked: prompts as files, and a turn put into one.
+"""Prompts: files that say what a teacher is asked, and how a turn is put into one.
 
 A prompt is a YAML file (the package's own lie in ``prompts/``) or a plain text. Its fingerprint covers everything that
 the model gets to see and how its answer is read, not the file's name or comments: two spellings of one prompt are one.
@@ -34,7 +34,7 @@ SPEAKERS: Final = {"user": "User", "agent": "Agent"}
 
 
 class _PromptFile(Settings):
-    """What a prompt's file may hold."""
+    """The keys that a prompt's file may hold."""
 
     about: str = ""
     system: str | None = Field(default=None, min_length=1)
@@ -46,10 +46,10 @@ class _PromptFile(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt.
+    """A prompt, read and checked.
 
     Attributes:
-        name: Of the package's prompt, or of the file.
+        name: Name of the package's prompt, or of the file.
         system: The system message, where there is one.
         user: The user message, with its places.
         messages: How utterances are put into it.
@@ -67,7 +67,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a model is asked for one turn."""
+    """The messages that a model gets for one turn."""
 
     query_id: str
     system: str | None
@@ -84,7 +84,7 @@ def load_prompt(name: str) -> Prompt:
     """A prompt of the package by name, or anybody's by the path of its file (``.yaml``, or text).
 
     Raises:
-        ConfigError: If there is none, or it is no prompt; every problem is told.
+        ConfigError: If there is none, or it is no prompt; the message lists every problem.
     """
     if name in prompt_names():
         text = files("retort.teachers").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8")
@@ -133,18 +133,18 @@ def ask_for(turn: Turn, prompt: Prompt, *, newest: int | None = None) -> Ask:
     Args:
         turn: The turn; its answer is never shown.
         prompt: The prompt.
-        newest: Show so many of the newest messages of the history; None: all.
+        newest: How many of the newest messages of the history are shown; None: all.
     """
     shown = turn.history if newest is None else turn.history[len(turn.history) - min(newest, len(turn.history)) :]
     history = [message for message in shown if message.text.strip()]
     question = _one_line(turn.question)
     if prompt.messages == "bars":
-        told = BARS.join(_one_line(message.text) for message in history)
+        said = BARS.join(_one_line(message.text) for message in history)
         dialogue = BARS.join([*(_one_line(message.text) for message in history), question])
     else:
-        told = _lines(history) or FIRST
+        said = _lines(history) or FIRST
         dialogue = _lines([*history, Message("user", turn.question)])
-    values = {"question": question, "history": told, "dialogue": dialogue}
+    values = {"question": question, "history": said, "dialogue": dialogue}
     # In one pass: a question that speaks of {history} is not filled in a second time.
     return Ask(turn.query_id, prompt.system, PLACES.sub(lambda place: values[place.group(1)], prompt.user))
 
@@ -158,7 +158,7 @@ def _one_line(text: str) -> str:
 
 
 def rewrite_in(answer: str, prompt: Prompt) -> tuple[str | None, str]:
-    """What of a model's answer is the rewrite.
+    """Find the rewrite in a model's answer.
 
     Thoughts that a model puts between ``<think>`` tags in front of its answer are left out.
 

@@ -16,14 +16,14 @@ __all__ = ["Answer", "Answerer", "Outcome", "outcome_of", "rewrite_turns"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model came to for one turn.
+    """A model's answer for one turn.
 
     Attributes:
-        text: Its answer; None: there is none.
+        text: The text of the answer; None: there is none.
         reason: Why there is none.
-        input_tokens: Of the prompt, where the back-end says so. Failed attempts that were answered count too.
-        output_tokens: Of the answer, likewise.
-        attempts: Requests that it took.
+        input_tokens: Tokens of the prompt, where the back-end counts them. Failed attempts that were answered count too.
+        output_tokens: Tokens of the answer, counted likewise.
+        attempts: How many requests it took.
     """
 
     text: str | None
@@ -74,8 +74,8 @@ def rewrite_turns(
 
     Args:
         turns: The turns.
-        prompt: What is asked.
-        answerer: Who is asked.
+        prompt: The prompt into which each turn is put.
+        answerer: The back-end that is asked.
         on_outcome: Called with each outcome as soon as it is there, before the next; what it does is done for good even
             if the process ends then.
 

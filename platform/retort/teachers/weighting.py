@@ -21,7 +21,7 @@ class Judged:
 
     Attributes:
         scores: (T, U), scaled as before every softmax.
-        positives: (P,) places among the candidates.
+        positives: (P,) positions among the candidates.
     """
 
     scores: Float64
@@ -30,12 +30,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """What was learned.
+    """The weights that were learned, and how likely they make the positives.
 
     Attributes:
-        weights: Per teacher, not negative, adding up to 1.
-        log_likelihood: Mean over turns under these weights, in nats.
-        uniform: The same where every teacher counts alike.
+        weights: One for each teacher, not negative; they add up to 1.
+        log_likelihood: The mean over turns under these weights, in nats.
+        uniform: The same mean under equal weights.
         turns: How many turns were learned from.
     """
 
@@ -89,7 +89,7 @@ def learn_weights(turns: Sequence[Judged], teachers: int) -> Weighting:
         value, gradient = log_likelihood(weights, turns)
         return -value, -gradient
 
-    found = minimize(
+    optimum = minimize(
         loss,
         equal,
         jac=True,
@@ -99,7 +99,7 @@ def learn_weights(turns: Sequence[Judged], teachers: int) -> Weighting:
         options={"maxiter": 500, "ftol": 1e-10},
     )
     # Six places: what lies below is the optimiser's, and may differ between machines.
-    weights = np.round(np.clip(found.x, 0.0, 1.0), 6)
+    weights = np.round(np.clip(optimum.x, 0.0, 1.0), 6)
     weights = weights / weights.sum()
     reached, _ = log_likelihood(weights, turns)
     if reached < uniform:  # it failed, which a concave problem gives little reason for

@@ -45,7 +45,7 @@ class OfficialFile:
 
 @dataclass(frozen=True, slots=True)
 class Licensed:
-    """What cannot be downloaded: what it is, where it is to be had, and under which name it is expected."""
+    """A file that needs a signature: what it is, where it can be had, and under which name Retort expects it."""
 
     what: str
     where: str
@@ -69,11 +69,11 @@ class Fetched:
     """A file that is there.
 
     Attributes:
-        path: Where.
+        path: Where the file lies.
         bytes: Its size.
-        sha256: Of its content.
-        checked: Whether a published checksum was compared.
-        reused: It was there already.
+        sha256: The checksum of its content.
+        checked: Whether a published checksum was compared with it.
+        reused: Whether the file was there already.
     """
 
     path: Path
@@ -128,11 +128,11 @@ def fetch(
     """Download a corpus's files; those that are there and right are left alone.
 
     Args:
-        corpus: Which files.
-        folder: Where to.
+        corpus: The corpus whose files are fetched.
+        folder: The folder to write to.
         only: Patterns, as ``*.json``, of the names that are wanted; none: all files.
-        mirror: Where ``CORPUS/NAME`` is fetched from instead of the official addresses.
-        pause_seconds: Before the second attempt; doubled for each further one.
+        mirror: An address below which ``CORPUS/NAME`` is fetched instead of from the official addresses.
+        pause_seconds: The pause before the second attempt; it is doubled for each further one.
         progress: Called with the megabytes of each file that are there.
 
     Raises:

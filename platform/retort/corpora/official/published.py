@@ -38,7 +38,7 @@ COUNTS: Final[Mapping[str, Mapping[str, Mapping[str, int]]]] = {
 
 
 def published_counts(corpus: str, part: str | None) -> dict[str, int]:
-    """What is known about a part of a corpus; empty where nothing is."""
+    """Published counts of a part of a corpus, by name; empty where none were published."""
     known = COUNTS.get(corpus, {})
     return dict(known[part]) if part is not None and part in known else {}
 

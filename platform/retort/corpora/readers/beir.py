@@ -39,9 +39,9 @@ def import_beir(
 
     Args:
         folder: Holds corpus.jsonl, queries.jsonl and qrels/; the first two may be compressed.
-        split: Of ``qrels/<split>.tsv``.
+        split: The split that ``qrels/<split>.tsv`` judges.
         workspace: The workspace to write to.
-        name: Of the split in the workspace; None: ``split``.
+        name: Name of the split in the workspace; None: the same.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Called with the number of passages read so far.
@@ -77,8 +77,8 @@ def import_msmarco(
         collection: ``collection.tsv`` or its like.
         workspace: The workspace to write to.
         queries: TSV of id and text; None: passages alone.
-        qrels: Their judgements.
-        split: Their name in the workspace.
+        qrels: Judgements of the queries.
+        split: Name of the split in the workspace.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         progress: Called with the number of passages read so far.

@@ -49,13 +49,13 @@ def import_cast(
     Args:
         topics: The evaluation topics, JSON.
         collection: Files and folders of passages.
-        year: Decides what counts as relevant, and whose published counts are set beside.
+        year: The year of the track: it decides what counts as relevant, and which published counts the report shows.
         split: Name of the split in the workspace.
         workspace: The workspace to write to.
         qrels: TREC judgements; None: what a response was written from has relevance 1.
         resolved: 2019's resolved questions.
         duplicates: Passages to leave out, as the track lists them: ``kept:duplicate,duplicate``.
-        canonical: Whose canonical responses are the history's answers.
+        canonical: Which canonical responses become the history's answers: those chosen by people, by a system, or none.
         relevant_from: Least relevance that makes a passage a positive; None: the year's.
         allow_missing: Drop and count positives that the collection lacks (WaPo's, say), instead of refusing the import.
         progress: Called with the number of passages read so far.
@@ -105,7 +105,7 @@ def read_cast(
     Args:
         path: The topics.
         resolved: Questions of 2019, resolved by people.
-        canonical: Whose canonical responses are the history's answers.
+        canonical: Which canonical responses become the history's answers: those chosen by people, by a system, or none.
         provenance: The passages that responses were written from are the turns' positives.
 
     Raises:

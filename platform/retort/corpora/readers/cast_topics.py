@@ -34,8 +34,8 @@ class Node:
     """An utterance of a topic.
 
     Attributes:
-        query_id: Of a user's turn; None for what the system says.
-        parent: What was said before; None at the beginning.
+        query_id: The id of a user's turn; None for what the system says.
+        parent: The utterance before it; None at the beginning.
         role: Who says it.
         text: What is said.
         response: The system's answer to it, where it stands in the same node.
@@ -61,9 +61,9 @@ class Topic:
     """A conversation, or a tree of them.
 
     Attributes:
-        number: Its id.
-        title: Where it has one.
-        nodes: By their number in the topic.
+        number: The topic's id.
+        title: Its title, where it has one.
+        nodes: Its utterances, by their number in the topic.
         repeated: Nodes that were there already: of another path through the same tree.
         renumbered: Utterances whose number another one has.
     """

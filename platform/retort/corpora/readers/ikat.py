@@ -45,7 +45,7 @@ def import_ikat(
     Args:
         topics: ``2023_test_topics.json`` and its like.
         collection: Files and folders of passages.
-        year: Whose published counts are set beside.
+        year: The year of the track: it decides which published counts the report shows.
         split: Name of the split in the workspace.
         workspace: The workspace to write to.
         qrels: TREC judgements; None: the passages that a response was written from have relevance 1.
@@ -92,8 +92,8 @@ def read_ikat(path: Path, *, provenance: bool = True) -> Conversations:
         title = conversation.optional_text("title")
         common |= {} if title is None else {"title": title}
         history: list[Message] = []
-        for place, item in enumerate(conversation.items("turns", "responses"), start=1):
-            fields = conversation.below(item, f"turn {place} of conversation {number}")
+        for position, item in enumerate(conversation.items("turns", "responses"), start=1):
+            fields = conversation.below(item, f"turn {position} of conversation {number}")
             query_id = f"{number}_{fields.number('turn_id')}"
             if query_id in places:
                 raise fields.wrong(f"the turn {query_id} is there twice; remove one")
@@ -105,7 +105,7 @@ def read_ikat(path: Path, *, provenance: bool = True) -> Conversations:
                 Turn(
                     query_id=query_id,
                     conversation_id=number,
-                    turn_number=place,
+                    turn_number=position,
                     history=tuple(history),
                     question=question,
                     answer=response,
@@ -127,7 +127,7 @@ def _statements(conversation: Fields) -> dict[str, str]:
     value: Any = conversation.record["ptkb"] if conversation.has("ptkb") else {}
     items = value if isinstance(value, dict) else {}
     if isinstance(value, list):
-        items = {str(place): text for place, text in enumerate(value, start=1)}
+        items = {str(number): text for number, text in enumerate(value, start=1)}
     if not isinstance(value, dict | list) or not all(isinstance(t, str) and is_encodable(t) for t in items.values()):
         raise conversation.wrong(f"ptkb must hold statements by number, or a list of them, got {shown(value)}")
     return {str(key): " ".join(text.split()) for key, text in items.items()}

@@ -33,7 +33,7 @@ class Topics:
     """A topics file, read and checked.
 
     Attributes:
-        turns: In the file's order.
+        turns: The turns, in the file's order.
         lines: Line of each turn's record, by query_id.
         recovered: query_ids of turns that hold "[SEP]" in an utterance.
         positive_texts: Text of each positive as the topics file quotes it, where it does.
@@ -127,11 +127,11 @@ def _by_id(path: Path) -> dict[str, _Raw]:
 def _told_in_order(conversation: Sequence[_Raw], recovered: set[str], incomplete: set[str]) -> dict[str, Turn]:
     turns: dict[str, Turn] = {}
     history: list[Message] = []
-    for place, raw in enumerate(conversation, start=1):
+    for number, raw in enumerate(conversation, start=1):
         question = _joined(raw.segments)
         if len(raw.segments) > 1:
             recovered.add(raw.query_id)
-        if raw.turn_number != place:
+        if raw.turn_number != number:
             incomplete.add(raw.query_id)
         turns[raw.query_id] = _turn(raw, tuple(history), question)
         history.append(Message("user", question))

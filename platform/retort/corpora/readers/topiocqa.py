@@ -40,7 +40,7 @@ def import_topiocqa(
         split: Name of the split in the workspace.
         workspace: The workspace to write to.
         qrels: TREC judgements; None: each positive of the topics has relevance 1.
-        variant: Of the topics.
+        variant: Which of the published variants the topics are.
         rewrites: Teacher -> a ``rewrites_*`` file, of turns that the topics have.
         relevant_from: Least relevance that makes a passage a positive.
         allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.

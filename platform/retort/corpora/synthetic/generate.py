@@ -63,9 +63,9 @@ def generate(*, conversations: int, dev_conversations: int, entities: int, seed:
 
     Args:
         conversations: Training conversations, of 3 to 9 turns.
-        dev_conversations: Of the split dev; about the same entities as the training conversations.
+        dev_conversations: Conversations of the split dev, about the same entities as the training conversations.
         entities: What they are about, at least 40; each has about 8 passages.
-        seed: Of every draw.
+        seed: The seed of every draw.
     """
     world = World(entities, seed)
     turns: dict[str, tuple[Turn, ...]] = {}

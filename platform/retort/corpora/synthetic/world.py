@@ -42,11 +42,11 @@ class Entity:
     """One thing that conversations are about.
 
     Attributes:
-        index: Its number; its group is ``index // 8``.
+        index: The number of the entity; ``index // 8`` is the number of its group.
         kind: Key of ``ASPECTS``.
         name: Unique.
-        values: Of each aspect, as text: a number, a phrase, or the linked entity's name.
-        details: Of each aspect.
+        values: The value of each aspect, as text: a number, a phrase, or the linked entity's name.
+        details: The detail of each aspect.
         links: Index of the linked entity, by aspect.
         reworded: Aspects that have a second passage.
     """
@@ -61,7 +61,7 @@ class Entity:
 
     @property
     def aspects(self) -> tuple[Aspect, ...]:
-        """What can be asked of it."""
+        """The aspects that can be asked about."""
         return ASPECTS[self.kind]
 
     def fill(self, template: str, aspect: int, **more: str) -> str:
@@ -86,7 +86,7 @@ class World:
 
     Args:
         entities: How many; at least 40, since fewer would leave nothing to confuse an entity with.
-        seed: Of every draw.
+        seed: The seed of every draw.
 
     Raises:
         ValueError: If there are fewer entities.
