@@ -171,7 +171,11 @@ BROKEN_TOPICS = {
     "empty question": ([TWO_TURNS[0], record(turn=2, question="Q [SEP] A [SEP]  ")], 16, "question is empty"),
     "answers text": ([record(answers="yes")], 2, 'answers must be a list of valid texts, got "yes"'),
     "positives no list": ([record(positive_ctxs={})], 2, "positive_ctxs must be a list"),
-    "positive without id": ([record(positive_ctxs=[{"title": "t"}])], 2, "a passage of positive_ctxs has no passage_id"),
+    "positive without id": (
+        [record(positive_ctxs=[{"title": "t"}])],
+        2,
+        "a passage of positive_ctxs has no passage_id",
+    ),
     "positive id null": ([record(positive_ctxs=[{"passage_id": None}])], 2, "passage_id must be a number or text"),
     "duplicate turn": ([TWO_TURNS[0], record(conversation="7")], 16, "turn 1 of conversation 7 is on line 2 already"),
     "too few segments": ([record(turn=2, question="Q [SEP] B")], 2, "must hold 3 utterances .* got 2"),
@@ -243,7 +247,7 @@ def test_missing_positives_are_refused_or_dropped_and_counted(tmp_path, workspac
     assert [turn.positives for turn in read_turns(workspace, "dev")] == [("1",), ()]
     assert read_judgements(workspace, "dev") == {"7_1": {"1": 1}}
     assert report.dropped == {"passages without text": 2, "positives that the collection lacks": 2}
-    assert report.warnings[0].startswith("1 turn(s) have no positive passage")
+    assert report.warnings[0].startswith("1 turn(s) have no judgement")
     assert run(tmp_path, workspace, topics=topics, collection=empty, allow_missing=True).skipped
     with pytest.raises(WorkspaceError, match="already holds other"):
         run(tmp_path, workspace, topics=TWO_TURNS[:1], collection=COLLECTION + "5\tx\ty\n", allow_missing=True)

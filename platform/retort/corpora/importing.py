@@ -243,10 +243,13 @@ def _report(
         "passages": counts.added + counts.known,
     }
     warnings = [*read.warnings]
-    if shape.turns_without_positive:
+    unjudged = len(turns) - counted["judged"]
+    if unjudged:
+        warnings.append(f"{unjudged} turn(s) have no judgement: they count neither in training nor in a measure")
+    if without := shape.turns_without_positive - unjudged:
         warnings.append(
-            f"{shape.turns_without_positive} turn(s) have no positive passage: they count neither in training nor in a "
-            "measure"
+            f"{without} judged turn(s) have no positive passage: they do not count in training, and every measure counts "
+            "them as 0"
         )
     if source.other_texts:
         total = source.other_texts + source.same_texts

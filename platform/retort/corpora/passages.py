@@ -34,6 +34,7 @@ EMPTY_TEXT: Final = "passages without text"
 EXCLUDED: Final = "passages that are listed as duplicates"
 ID_KEYS: Final = ("doc_id", "_id", "id", "docid", "pid")
 TEXT_KEYS: Final = ("text", "contents", "passage", "body")
+PART_TEXT: Final = "passage_text"  # iKAT's psg_text files: a passage is named by its document and its number in it
 ENDINGS: Final = (".tsv", ".jsonl", ".ndjson", ".parquet")
 BATCH_ROWS: Final = 2048  # of a parquet file at a time
 
@@ -239,6 +240,9 @@ def _json_rows(path: Path) -> Iterator[Row]:
     for line, record in read_json_lines(path):
         fields = Fields(record, path, line, what="the passage")
         doc_id = fields.identifier(*ID_KEYS)
+        if PART_TEXT in fields.record:
+            yield line, f"{doc_id}:{fields.identifier('passage_id')}", "", fields.optional_text(PART_TEXT) or ""
+            continue
         fields.one_of(*TEXT_KEYS)
         yield line, doc_id, fields.optional_text("title") or "", fields.optional_text(*TEXT_KEYS) or ""
 

@@ -18,7 +18,7 @@ class Shape:
         longest_conversation: Turns of the longest one.
         positives_per_turn: Mean over all turns, those without one included.
         most_positives: The most positives that one turn has.
-        turns_without_positive: They count neither in training nor in a measure.
+        turns_without_positive: Turns that no training uses. Those that are judged nevertheless count as 0 in every measure.
     """
 
     turns_per_conversation: float = 0.0

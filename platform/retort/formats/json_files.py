@@ -199,8 +199,13 @@ class Fields:
             raise self.wrong(f"{key} must be a list of valid texts, got {shown(value)}")
         return list(value)
 
-    def doc_ids(self, *keys: str) -> tuple[str, ...]:
-        """A list of ids, without repetitions; empty where none of the keys is there."""
+    def doc_ids(self, *keys: str, joined: bool = False) -> tuple[str, ...]:
+        """A list of ids, without repetitions; empty where none of the keys is there.
+
+        Args:
+            keys: The first of them that is there is taken.
+            joined: Remove blanks inside an id instead of refusing it.
+        """
         key = next((key for key in keys if self.has(key)), None)
         if key is None:
             return ()
@@ -209,4 +214,5 @@ class Fields:
         ]
         if not all(isinstance(item, str) for item in values):
             raise self.wrong(f"{key} must be a list of ids, got {shown(self.record[key])}")
-        return tuple(dict.fromkeys(self.checked_id(item, key) for item in values))
+        ids = ["".join(item.split()) for item in values] if joined else values
+        return tuple(dict.fromkeys(self.checked_id(item, key) for item in ids))

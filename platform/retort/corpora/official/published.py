@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["differences", "official_part", "published_counts"]
+__all__ = ["differences", "official_part", "published_counts", "year_part"]
 
 TOPIOCQA_PASSAGES: Final = 25_700_592
 QRECC_PASSAGES: Final = 54_573_064
@@ -21,6 +21,7 @@ COUNTS: Final[Mapping[str, Mapping[str, Mapping[str, int]]]] = {
         "test": {"passages": QRECC_PASSAGES},
     },
     "cast": {
+        "2019-train": {"turns": 269, "conversations": 30, "judged": 120},
         "2019": {"turns": 479, "conversations": 50, "judged": 173},
         "2020": {"turns": 216, "conversations": 25, "judged": 208},
         "2021": {"turns": 239, "conversations": 26, "judged": 158},
@@ -57,6 +58,11 @@ def official_part(corpus: str, path: Path) -> str | None:
         )
         return next((part for part in parts if official and part in name), None)
     return next((part for part in parts if part in name), None)
+
+
+def year_part(year: int, topics: Path) -> str:
+    """The part of a track's year that a topics file is: its name says so where it is the training part."""
+    return f"{year}-train" if "train" in topics.name.lower() else str(year)
 
 
 def differences(published: Mapping[str, int], counted: Mapping[str, int]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split, options_digest
+from retort.corpora.official.published import year_part
 from retort.corpora.passages import PassageFile, PassageFiles
 from retort.corpora.readers.cast_topics import Canonical, conversation_of, read_resolved, read_topic_nodes
 from retort.errors import DataError
@@ -83,7 +84,7 @@ def import_cast(
         relevant_from=threshold,
         allow_missing=allow_missing,
         corpus="cast",
-        part=str(year),
+        part=year_part(year, topics),
         progress=progress,
     )
 

@@ -136,7 +136,7 @@ def _node(topic: Topic, fields: Fields, number: str, parent: Node | None, canoni
     participant = fields.optional_text("participant") or "User"
     if participant not in ("User", "System"):
         raise fields.wrong(f"participant must be User or System, got {participant!r}")
-    provenance = fields.doc_ids("provenance")
+    provenance = fields.doc_ids("provenance", joined=True)  # 2022 has one id with a blank before its chunk number
     if participant == "System":
         said = fields.text("response", "utterance")
         return Node(None, parent, "agent", said, fields.place, provenance=provenance)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from retort.corpora.importing import Conversations, CorpusImport, import_split
+from retort.corpora.official.published import year_part
 from retort.corpora.passages import passage_files
 from retort.formats.json_files import Fields, read_records, shown
 from retort.formats.lines import digests_of, is_encodable
@@ -66,7 +67,7 @@ def import_ikat(
         relevant_from=relevant_from,
         allow_missing=allow_missing,
         corpus="ikat",
-        part=f"{year}-train" if "train" in topics.name.lower() else str(year),
+        part=year_part(year, topics),
         progress=progress,
     )
 

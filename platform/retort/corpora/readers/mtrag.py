@@ -104,6 +104,11 @@ def read_mtrag(questions: Path, *, conversations: Path | None = None, rewrites: 
         if not number.isascii() or not number.isdigit() or not 1 <= int(number) < 2**31:
             raise fields.wrong(f"_id must end in the turn's number, as in 'a1b2<::>3', got {query_id!r}")
         turns.append(Turn(query_id, conversation, int(number), tuple(history), current.text))
+    if spoken and not spoken.keys() & places.keys():
+        raise DataError(
+            f"none of its {len(spoken)} tasks belongs to a question of {questions}; are both of the same release?",
+            path=conversations,
+        )
     own = () if rewrites is None else tuple(_rewrites(rewrites, places, questions))
     return Conversations(
         path=questions,

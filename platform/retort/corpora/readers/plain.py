@@ -82,9 +82,7 @@ def read_plain(path: Path) -> Conversations:
                 query_id=query_id,
                 conversation_id=fields.identifier("conversation_id"),
                 turn_number=fields.number("turn_number"),
-                history=tuple(
-                    _message(fields, item) for item in (fields.items("history") if fields.has("history") else ())
-                ),
+                history=_history(fields),
                 question=fields.text("question"),
                 answer=fields.optional_text("answer"),
                 positives=fields.doc_ids("positives"),
@@ -94,12 +92,17 @@ def read_plain(path: Path) -> Conversations:
     return Conversations(path=path, turns=tuple(turns), places=places)
 
 
-def _message(fields: Fields, item: object) -> Message:
-    message = fields.below(item, "a message of the history")
-    role = message.text("role")
-    if role not in ("user", "agent"):
-        raise fields.wrong(f"role must be user or agent, got {shown(role)}")
-    return Message(cast(Role, role), message.text("text"))
+def _history(fields: Fields) -> tuple[Message, ...]:
+    messages = []
+    for number, item in enumerate(fields.items("history") if fields.has("history") else ()):
+        message = fields.below(item, f"history[{number}]")
+        role, text = message.text("role"), message.text("text", empty=True)
+        if role not in ("user", "agent"):
+            raise fields.wrong(f"role must be user or agent, got {shown(role)}")
+        if not text.strip():
+            raise fields.wrong(f"history[{number}] has no text; leave the message out")
+        messages.append(Message(cast(Role, role), text))
+    return tuple(messages)
 
 
 def _attributes(fields: Fields) -> dict[str, str]:
