@@ -8,7 +8,9 @@ import pytest
 
 from retort.corpora.collection import passage_rows, read_doc_ids
 from retort.corpora.turns import read_judgements, read_turns
-from retort.shards.imported import teacher_source
+from retort.errors import DataError
+from retort.progress import silent
+from retort.shards.imported import add_rankings, teacher_source
 from retort.shards.reader import Collection, TrainingTurns
 from retort.storage import Workspace
 
@@ -80,6 +82,48 @@ def test_equal_scores_keep_the_files_order(retort, imported_copy, rankings, tmp_
     assert add(retort, imported_copy, json_file(tmp_path / "run.json", equal)).code == 0
     rows = passage_rows(Workspace(imported_copy), {d for scores in rankings.values() for d in scores})
     assert [row["passage_rows"] for row in stored(imported_copy)] == [[rows[d] for d in s] for s in equal.values()]
+
+
+@pytest.mark.parametrize("block_passages", [1, 50, 1_000_000])
+def test_a_turns_lines_may_stand_apart(block_passages, imported_copy, rankings, tmp_path):
+    lines = run_file(tmp_path / "other.run", rankings, shuffled=True).read_text().splitlines()
+    file = tmp_path / "apart.run"
+    file.write_text("\n".join(random.Random(2).sample(lines, len(lines))))
+    workspace = Workspace(imported_copy)
+
+    def add_in_blocks(teacher):
+        return add_rankings(
+            workspace,
+            file,
+            teacher=teacher,
+            split="train",
+            format="trec",
+            block_passages=block_passages,
+            progress=silent,
+        )
+
+    add_in_blocks("other")
+    rows = passage_rows(workspace, {d for scores in rankings.values() for d in scores})
+    wanted = [([rows[d] for d in scores], list(scores.values())) for scores in rankings.values()]
+    assert [(row["passage_rows"], row["scores"]) for row in stored(imported_copy)] == wanted
+    with file.open("a") as stream:
+        stream.write(f"\n{file.read_text().splitlines()[0]}\n")
+    with pytest.raises(DataError, match=r"ranks .* remove one of the two") as caught:
+        add_in_blocks("twice")
+    assert caught.value.line == len(lines) + 1
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "1e39"])
+def test_a_score_that_no_student_can_learn_from_is_named_with_its_line(
+    score, retort, imported_copy, rankings, tmp_path
+):
+    file = run_file(tmp_path / "x.run", rankings)
+    with file.open("a") as stream:
+        stream.write(f"{next(iter(rankings))} Q0 d 1 {score} tag\n")
+    done = add(retort, imported_copy, file, "--allow-missing")
+    assert (
+        done.code == 2 and f"{file}:{len(file.read_text().splitlines())}: the score of 'd' must be a finite" in done.err
+    )
 
 
 def test_unknown_passages_are_an_error_with_their_line_or_left_out_and_counted(

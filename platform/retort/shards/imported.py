@@ -90,11 +90,19 @@ class _Collector:
         file: The rankings, for messages.
         teacher: The teacher's name, for messages.
         allow_missing: Leave out passages that the collection lacks.
+        block_passages: How many passages become rows at a time.
         progress: Called after each block.
     """
 
     def __init__(
-        self, workspace: Workspace, file: Path, *, teacher: str, allow_missing: bool, progress: Progress
+        self,
+        workspace: Workspace,
+        file: Path,
+        *,
+        teacher: str,
+        allow_missing: bool,
+        block_passages: int,
+        progress: Progress,
     ) -> None:
         self.unknown = 0
         self.rankings: dict[int, tuple[Int32, Float32]] = {}
@@ -102,6 +110,7 @@ class _Collector:
         self._file = file
         self._teacher = teacher
         self._allow_missing = allow_missing
+        self._block_passages = block_passages
         self._progress = progress
         self._block: dict[int, RankedTurn] = {}
         self._passages = 0
@@ -112,7 +121,7 @@ class _Collector:
         first = self._block.setdefault(number, turn)
         if first is not turn:
             first.extend(turn, self._file)
-        if self._passages >= BLOCK_PASSAGES:
+        if self._passages >= self._block_passages:
             self.flush()
 
     def flush(self) -> None:
@@ -168,6 +177,7 @@ def add_rankings(
     format: Format,
     allow_missing: bool = False,
     first_row: int | None = None,
+    block_passages: int = BLOCK_PASSAGES,
     progress: Progress,
 ) -> RankingCounts:
     """Add a teacher's rankings of a split from a TREC run or DiSCo's ``run.json``.
@@ -180,6 +190,7 @@ def add_rankings(
         format: The format of the file.
         allow_missing: Leave out passages that the collection lacks, and accept a ``run.json`` that ranks a part of the turns.
         first_row: Number that ``run.json`` gives the topics file's first row, 0 or 1; None: it follows from the rows.
+        block_passages: How many doc_ids become rows of the collection at a time.
         progress: Called after each block of passages.
 
     Raises:
@@ -207,7 +218,14 @@ def add_rankings(
                 name: writer.finished.counts[name] for name in RankingCounts.__dataclass_fields__ if name != "skipped"
             }
             return RankingCounts(**known, skipped=True)
-        collector = _Collector(workspace, file, teacher=teacher, allow_missing=allow_missing, progress=progress)
+        collector = _Collector(
+            workspace,
+            file,
+            teacher=teacher,
+            allow_missing=allow_missing,
+            block_passages=block_passages,
+            progress=progress,
+        )
         if format == "trec":
             shift = 0
             numbers = {turn.query_id: number for number, turn in enumerate(turns)}
