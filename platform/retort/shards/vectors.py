@@ -210,7 +210,9 @@ def _texts(workspace: Workspace) -> Iterator[str]:
             return
         table = passages.read_table(part.name)
         for title, text in zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True):
-            yield passage_text(title, text)
+            # Not passage_text: without a title this counts a full stop, which may order the vocabulary otherwise, and the
+            # vocabulary of a stage that is made again must be the one that its students learned.
+            yield f"{title}. {text}"
 
 
 def _part_file(part: int, kind: str) -> str:
