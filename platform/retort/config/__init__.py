@@ -13,7 +13,7 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 - ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
 """
 
-from retort.config.base import checked_name, validated
+from retort.config.base import checked_name, did_you_mean, validated
 from retort.config.description import Description, describe, run_label
 from retort.config.experiment import (
     ContextConfig,
@@ -63,6 +63,7 @@ __all__ = [
     "TrainingConfig",
     "checked_name",
     "describe",
+    "did_you_mean",
     "experiment_from",
     "load_experiment",
     "parse_overrides",

@@ -46,15 +46,20 @@ def kind_of_value(value: object) -> str:
     return "(choices)" if isinstance(value, list | tuple) else "(name)"
 
 
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The question whether a name that nothing has was meant for one that something has, to go before what else is said."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
 def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     problems = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("("))
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
-            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}" if known else ""
-            problems.append(f"{key}: unknown key{hint}")
+            hint = did_you_mean(str(item["loc"][-1]), known) or (f"known here: {', '.join(known)}" if known else "")
+            problems.append(f"{key}: unknown key; {hint}".rstrip("; "))
         elif item["type"] == "union_tag_invalid":
             problems.append(f"{key}: {item['input']!r} is neither settings nor one of the allowed values")
         elif item["type"] == "missing":

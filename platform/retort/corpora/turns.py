@@ -9,12 +9,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from retort.config import checked_name
+from retort.config import checked_name, did_you_mean
 from retort.corpora.holdout import HELD_OUT
 from retort.errors import ConfigError, WorkspaceError
 from retort.identity import fingerprint
 from retort.records import JUDGEMENT_SCHEMA, TURN_SCHEMA, Judgement, Message, Turn
-from retort.storage import Folder, Workspace
+from retort.storage import Record, Workspace
 
 __all__ = [
     "check_split",
@@ -22,6 +22,7 @@ __all__ = [
     "read_judgements",
     "read_turns",
     "relevance_threshold",
+    "require_turns",
     "splits",
     "write_turns",
 ]
@@ -114,6 +115,15 @@ def _row(turn: Turn) -> dict[str, object]:
     }
 
 
+def require_turns(workspace: Workspace, split: str) -> Record:
+    """The record of a split's turns, none of which is read.
+
+    Raises:
+        WorkspaceError: If there is no such split; the message names those that are there.
+    """
+    return _require(workspace, TURNS, split)
+
+
 def read_turns(workspace: Workspace, split: str) -> list[Turn]:
     """A split's turns, in import order.
 
@@ -155,10 +165,17 @@ def splits(workspace: Workspace) -> list[str]:
 
 
 def _table(workspace: Workspace, stage: str, split: str, schema: pa.Schema) -> pa.Table:
-    folder: Folder = workspace.folder(f"{stage}/{checked_name(split, 'split')}")
-    there = ", ".join(splits(workspace)) or "none"
-    record = folder.require(
-        f"splits there: {there}; import it first: "
-        f"retort import topiocqa TOPICS COLLECTION --split {split} --workspace {workspace.url}"
-    )
-    return folder.read_tables(record.names(".parquet"), schema)
+    record = _require(workspace, stage, split)
+    return workspace.folder(f"{stage}/{split}").read_tables(record.names(".parquet"), schema)
+
+
+def _require(workspace: Workspace, stage: str, split: str) -> Record:
+    folder = workspace.folder(f"{stage}/{checked_name(split, 'split')}")
+    record = folder.record()
+    if record is None:
+        there = splits(workspace)
+        record = folder.require(
+            f"{did_you_mean(split, [*there, HELD_OUT])}splits there: {', '.join(there) or 'none'}; import it first: "
+            f"retort import topiocqa TOPICS COLLECTION --split {split} --workspace {workspace.url}"
+        )
+    return record

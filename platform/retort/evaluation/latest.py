@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from retort.config import ExperimentConfig, experiment_from, parse_overrides, with_overrides
+from retort.config import ExperimentConfig, did_you_mean, experiment_from, parse_overrides, with_overrides
 from retort.errors import WorkspaceError
 from retort.evaluation.runs import find_run
 from retort.storage import Folder, Record, Workspace
@@ -51,7 +51,8 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
     """
     vectors = None if like is None else like.inputs.get(FROZEN_VECTORS, like.inputs["vectors"])
     found: Folder | None = None
-    for record, folder in _exact_evaluations(workspace, _parent(workspace, name)):
+    evaluations = _exact_evaluations(workspace, _parent(workspace, name))
+    for record, folder in evaluations:
         comparable = (
             like is None
             or not BASELINE.is_name(name)
@@ -60,9 +61,10 @@ def latest_evaluation(workspace: Workspace, name: str, *, split: str, like: Reco
         if record.config["split"] == split and comparable:
             found = folder
     if found is None:
+        splits = {str(record.config["split"]) for record, _ in evaluations}
         raise WorkspaceError(
             f"{name} was not evaluated on {split}{'' if like is None else ', or not with the same vectors and top_k'}: "
-            f"retort evaluate {name} --split {split} --workspace {workspace.url}"
+            f"{did_you_mean(split, sorted(splits - {split}))}retort evaluate {name} --split {split} --workspace {workspace.url}"
         )
     return found
 

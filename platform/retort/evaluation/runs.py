@@ -1,6 +1,6 @@
 """Finished runs by name: found in a moment, without loading a student."""
 
-from retort.config import ExperimentConfig, experiment_from
+from retort.config import ExperimentConfig, did_you_mean, experiment_from
 from retort.errors import WorkspaceError
 from retort.storage import Folder, Workspace
 from retort.storage.layout import EXPERIMENT, RUN
@@ -25,7 +25,9 @@ def find_run(workspace: Workspace, name: str) -> Folder:
     if len(found) == 1 and name:
         return workspace.folder(RUN.folder(found[0]))
     known = ", ".join(runs[:20]) or "none; distil one first: retort distill --help"
-    problem = f"{len(found)} runs match {name!r}: {', '.join(found)}" if found else f"no run {name!r}; runs: {known}"
+    problem = f"no run {name!r}; {did_you_mean(name, runs)}runs: {known}"
+    if found:
+        problem = f"{len(found)} runs match {name!r}: {', '.join(found)}"
     raise WorkspaceError(f"workspace {workspace.url}: {problem}")
 
 

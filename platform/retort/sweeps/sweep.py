@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from retort.config import ExperimentConfig, experiment_from, point_settings, with_overrides
+from retort.config import ExperimentConfig, did_you_mean, experiment_from, point_settings, with_overrides
 from retort.errors import WorkspaceError
 from retort.measures.registry import Direction
 from retort.storage import FileEntry, Folder, Workspace
@@ -212,7 +212,8 @@ def find_sweeps(workspace: Workspace, name: str) -> list[Sweep]:
     found = found or [sweep for sweep in known if sweep.label.startswith(name)]
     if not found or not name:
         listed = ", ".join(sweep.label for sweep in known) or "none; run one first: retort sweep --help"
-        raise WorkspaceError(f"workspace {workspace.url}: no sweep {name!r}: {listed}")
+        hint = did_you_mean(name, [label for sweep in known for label in (sweep.name, sweep.label)])
+        raise WorkspaceError(f"workspace {workspace.url}: no sweep {name!r}: {hint}{listed}")
     return found
 
 

@@ -12,14 +12,14 @@ from typing import Final
 
 import pyarrow as pa
 
-from retort.config import checked_name
+from retort.config import checked_name, did_you_mean
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_json_lines
 from retort.formats.lines import digest_of
 from retort.records import REWRITE_SCHEMA, TURN_SCHEMA, Rewrite
-from retort.storage import Workspace
+from retort.storage import Record, Workspace
 
-__all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "write_rewrites"]
+__all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "require_rewrites", "write_rewrites"]
 
 STAGE: Final = "rewrites"
 VERSION: Final = 1
@@ -148,16 +148,27 @@ def read_rewrites(workspace: Workspace, teacher: str, split: str) -> dict[str, s
     Raises:
         WorkspaceError: If there are none; the message names the teachers that the split has.
     """
+    record = require_rewrites(workspace, teacher, split)
+    folder = workspace.folder(f"{STAGE}/{teacher}/{split}")
+    columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
+    return dict(zip(columns["query_id"], columns["rewrite"], strict=True))
+
+
+def require_rewrites(workspace: Workspace, teacher: str, split: str) -> Record:
+    """The record of a teacher's rewrites of a split, none of which is read.
+
+    Raises:
+        WorkspaceError: If there are none; the message names the teachers that the split has.
+    """
     folder = workspace.folder(f"{STAGE}/{checked_name(teacher, 'teacher')}/{checked_name(split, 'split')}")
     record = folder.record()
     if record is None:
-        there = ", ".join(_teachers(workspace, split)) or "none"
+        there = _teachers(workspace, split)
         record = folder.require(
-            f"teachers of {split!r} there: {there}; add them first: "
+            f"{did_you_mean(teacher, there)}teachers of {split!r} there: {', '.join(there) or 'none'}; add them first: "
             f"retort rewrites add FILE --teacher {teacher} --split {split} --workspace {workspace.url}"
         )
-    columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
-    return dict(zip(columns["query_id"], columns["rewrite"], strict=True))
+    return record
 
 
 def _teachers(workspace: Workspace, split: str) -> list[str]:

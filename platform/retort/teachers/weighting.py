@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import LinearConstraint, minimize
 
 __all__ = ["Judged", "Weighting", "learn_weights", "log_likelihood"]
 
@@ -84,6 +83,8 @@ def learn_weights(turns: Sequence[Judged], teachers: int) -> Weighting:
         raise ValueError("no turn to learn the teachers' weights from")
     equal = np.full(teachers, 1.0 / teachers)
     uniform, _ = log_likelihood(equal, turns)
+
+    from scipy.optimize import LinearConstraint, minimize  # 0.5 s, which only learned fusion need take
 
     def loss(weights: Float64) -> tuple[float, Float64]:
         value, gradient = log_likelihood(weights, turns)
