@@ -1,13 +1,13 @@
-"""A run's identity, its folder and fingerprint, and what a distilled run is. ``evaluation/students.py`` opens one again.
+"""A run's identity, its folder and fingerprint, and the run of an experiment that is there already.
 
-Nothing here needs torch.
+``evaluation/students.py`` opens a run again. Nothing here needs torch.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retort.config import ExperimentConfig, run_label
-from retort.shards.prepare import Prepared
+from retort.shards.prepare import Prepared, find_prepared
 from retort.sparse.encoders.models import model_digest
 from retort.storage import Folder, Record, Stage, Workspace
 from retort.storage.layout import RUN
@@ -15,7 +15,7 @@ from retort.storage.layout import RUN
 if TYPE_CHECKING:
     from retort.sparse.encoders.encoder import QueryEncoder
 
-__all__ = ["Distilled", "run_stage"]
+__all__ = ["Distilled", "find_distilled", "run_stage"]
 
 STAGE = "run"
 VERSION = 1
@@ -38,6 +38,16 @@ class Distilled:
     record: Record
     reused: bool
     student: "QueryEncoder | None" = None
+
+
+def find_distilled(workspace: Workspace, experiment: ExperimentConfig) -> Distilled | None:
+    """An experiment's run, if that and all that it was trained from is there; nothing is loaded to find out."""
+    prepared = find_prepared(workspace, experiment)
+    if prepared is None:
+        return None
+    folder = run_stage(workspace, experiment, prepared).folder
+    record = folder.record()
+    return None if record is None else Distilled(RUN.label(folder.name), folder, record, reused=True)
 
 
 def run_stage(workspace: Workspace, experiment: ExperimentConfig, prepared: Prepared) -> Stage:

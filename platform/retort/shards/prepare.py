@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from retort.config import ExperimentConfig
-from retort.corpora.turns import read_turns
+from retort.corpora.turns import require_turns
 from retort.errors import ConfigError
 from retort.progress import Progress
 from retort.shards.imported import imported_rankings
-from retort.shards.index import prepare_index
-from retort.shards.rankings import prepare_rankings
-from retort.shards.training import prepare_training
+from retort.shards.index import index_stage, prepare_index
+from retort.shards.rankings import prepare_rankings, rankings_stage
+from retort.shards.training import prepare_training, training_stage
 from retort.shards.vectors import prepare_vectors, vectors_stage
 from retort.sparse.encoders.models import check_model
 from retort.storage import Folder, Workspace
-from retort.teachers.imports import read_rewrites
+from retort.teachers.imports import require_rewrites
 
-__all__ = ["Prepared", "check_inputs", "prepare"]
+__all__ = ["Prepared", "check_inputs", "find_prepared", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,38 @@ def check_inputs(workspace: Workspace, experiment: ExperimentConfig) -> None:
     """
     check_model(experiment.encoder)
     vectors_stage(workspace, experiment.encoder)
-    read_turns(workspace, experiment.corpus.train)
+    require_turns(workspace, experiment.corpus.train)
     for teacher in experiment.teacher.names:
         if imported_rankings(workspace, teacher, experiment.corpus.train) is None:
-            read_rewrites(workspace, teacher, experiment.corpus.train)
+            require_rewrites(workspace, teacher, experiment.corpus.train)
     for split in (experiment.corpus.validation, experiment.corpus.evaluate):
         if isinstance(split, str):
-            read_turns(workspace, split)
+            require_turns(workspace, split)
     if experiment.corpus.validation == experiment.corpus.train:
         raise ConfigError(["corpus.validate: names the training split; hold out a share of it, or name another split"])
+
+
+def find_prepared(workspace: Workspace, experiment: ExperimentConfig) -> Prepared | None:
+    """The stages that an experiment trains from, if all of them are there; found by fingerprints, so that nothing is started.
+
+    Raises:
+        InputError: If something that they read is missing.
+    """
+    check_inputs(workspace, experiment)
+    split, encoder = experiment.corpus.train, experiment.encoder
+    vectors = vectors_stage(workspace, encoder).folder
+    if vectors.record() is None:
+        return None
+    index = index_stage(workspace, vectors).folder
+    rankings = {
+        teacher: imported_rankings(workspace, teacher, split)
+        or rankings_stage(workspace, vectors, encoder, experiment.teacher, teacher=teacher, split=split).folder
+        for teacher in experiment.teacher.names
+    }
+    if any(folder.record() is None for folder in (index, *rankings.values())):
+        return None
+    training = training_stage(workspace, experiment, vectors, rankings).folder
+    return None if training.record() is None else Prepared(vectors, index, rankings, training)
 
 
 def prepare(workspace: Workspace, experiment: ExperimentConfig, progress: Progress) -> Prepared:

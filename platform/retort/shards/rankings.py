@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from retort.config import EncoderConfig, TeacherConfig
-from retort.corpora.turns import read_turns
+from retort.corpora.turns import read_turns, require_turns
 from retort.progress import Progress
 from retort.records import RANKING_SCHEMA
 from retort.shards.index import open_index
@@ -19,7 +19,7 @@ from retort.shards.reader import Collection
 from retort.shards.session import map_units
 from retort.shards.texts import TextEncoder
 from retort.storage import FileEntry, Folder, Stage, Workspace
-from retort.teachers.imports import read_rewrites
+from retort.teachers.imports import read_rewrites, require_rewrites
 
 __all__ = ["CHUNK_TURNS", "chunk_file", "prepare_rankings", "rankings_stage"]
 
@@ -37,13 +37,8 @@ def rankings_stage(
     workspace: Workspace, vectors: Folder, encoder: EncoderConfig, settings: TeacherConfig, *, teacher: str, split: str
 ) -> Stage:
     """Folder and identity of a teacher's rankings of one split."""
-    rewrites = workspace.folder(f"rewrites/{teacher}/{split}").record()
-    if rewrites is None:
-        read_rewrites(workspace, teacher, split)  # raises, naming the teachers that are there
-        raise AssertionError("rewrites without a record were read")
-    turns = workspace.folder(f"turns/{split}").require(
-        f"import that split first: retort import --help, --split {split}"
-    )
+    rewrites = require_rewrites(workspace, teacher, split)
+    turns = require_turns(workspace, split)
     config: dict[str, object] = {"top_k": settings.top_k, "rewrite_tokens": encoder.rewrite_tokens}
     if encoder.family == "lexical":
         config["rewrite_terms"] = encoder.rewrite_terms
