@@ -21,9 +21,8 @@ from retort.evaluation.evaluate import (
     evaluate_baseline,
     evaluate_elsewhere,
     evaluate_run,
-    prepare_run_vectors,
 )
-from retort.evaluation.students import open_run
+from retort.evaluation.students import open_run, prepare_run_vectors
 from retort.naming import name_all
 from retort.progress import silent
 from retort.report.comparison.runs import compare_runs

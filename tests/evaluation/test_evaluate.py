@@ -10,8 +10,9 @@ from ir_measures import RR, R, nDCG
 from retort.corpora.holdout import validation_conversations
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import ConfigError, WorkspaceError
-from retort.evaluation.evaluate import context_input_ids, evaluate_baseline, evaluate_run, judged_turns
+from retort.evaluation.evaluate import context_input_ids, evaluate_baseline, evaluate_run
 from retort.evaluation.measured import measure
+from retort.evaluation.questions import judged_turns
 from retort.evaluation.runs import list_runs
 from retort.shards.reader import Collection
 from retort.sparse.vectors import SparseVectors

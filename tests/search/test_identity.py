@@ -4,7 +4,7 @@ import json
 import shutil
 
 from retort.search.space import load_space
-from retort.search.tuner import sweep_folder
+from retort.search.sweep import sweep_folder
 from retort.storage import Workspace
 
 

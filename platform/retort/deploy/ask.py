@@ -14,8 +14,7 @@ import numpy as np
 from retort.corpora.collection import read_passages
 from retort.corpora.context import Fitted, context_of, fit_context
 from retort.errors import InputError
-from retort.evaluation.evaluate import prepare_run_vectors
-from retort.evaluation.students import open_run
+from retort.evaluation.students import open_run, prepare_run_vectors
 from retort.measures.sparsity import per_query_flops
 from retort.progress import Progress, silent
 from retort.records import Message, Passage, Turn
@@ -69,7 +68,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to.
+    """Result of one question.
 
     Attributes:
         question: As asked.
@@ -96,12 +95,13 @@ class Searcher:
     Args:
         workspace: Holds the run.
         run: Its name, or an unambiguous part of it.
-        progress: Told of what is still to be encoded or indexed.
+        progress: Called while something is still to be encoded or indexed.
     """
 
     def __init__(self, workspace: Workspace, run: str, progress: Progress = silent) -> None:
         self.run = open_run(workspace, run)
         vectors = prepare_run_vectors(workspace, self.run, progress)
+        self._student = self.run.student  # loaded here: it is not to count as the first answer's time
         self._workspace = workspace
         self._collection = Collection(vectors)
         self._index = open_index(prepare_index(workspace, vectors, progress))
@@ -130,7 +130,7 @@ class Searcher:
         config, tokenizer = self.run.config, self.run.tokenizer
         context = context_of(turn, config.context)
         read = fit_context(tokenizer, context, config.context, max_tokens=config.encoder.query_tokens)
-        query = encode_ids(self.run.student, [read.ids])
+        query = encode_ids(self._student, [read.ids])
         (ranking,) = self._index.search(query, k)
         milliseconds = 1000 * (time.perf_counter() - started)
         weights = dict(zip(query.indices.tolist(), query.values.tolist(), strict=True))

@@ -1,29 +1,23 @@
-"""What a user takes away: a directory that sentence-transformers loads, with a model card, or a Lucene index with it.
-
-The directory is written aside and renamed: it is there whole, or not at all.
-"""
+"""What a user takes away: a directory that sentence-transformers loads, with a model card, or a Lucene index with it."""
 
 import json
 import shutil
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from retort.deploy.card import model_card
+from retort.deploy.directory import check_new_directory, written_aside
 from retort.deploy.java import find_java
 from retort.deploy.layout import EXPORTED, needs_own_code, write_layout
 from retort.deploy.lucene import INDEX_FOLDER, prepare_lucene
 from retort.deploy.onnx_export import check_onnx, write_onnx
-from retort.errors import InputError
-from retort.evaluation.evaluate import prepare_run_vectors
 from retort.evaluation.latest import evaluations_by_split
-from retort.evaluation.students import open_run
+from retort.evaluation.students import open_run, prepare_run_vectors
 from retort.progress import Progress, silent
 from retort.storage import Workspace
 from retort.storage.layout import RUN
 
-__all__ = ["ONNX_FILE", "Exported", "check_new_directory", "export_pyserini", "export_run", "written_aside"]
+__all__ = ["ONNX_FILE", "Exported", "export_pyserini", "export_run"]
 
 STAGE = "export"
 ONNX_FILE = "onnx/query_encoder.onnx"
@@ -34,45 +28,14 @@ class Exported:
     """What an export wrote.
 
     Attributes:
-        run: Its name.
-        directory: Where.
-        files: Relative name -> bytes.
+        run: The run's name.
+        directory: Where the files were written.
+        files: Relative name -> size in bytes.
     """
 
     run: str
     directory: Path
     files: dict[str, int]
-
-
-def check_new_directory(directory: Path) -> None:
-    """Find out, before any work, whether a directory can be made.
-
-    Raises:
-        InputError: If it is there already.
-    """
-    if directory.exists():
-        raise InputError(f"{directory} exists already; nothing was overwritten: name another directory")
-
-
-def written_aside(directory: Path, write: Callable[[Path], None]) -> dict[str, int]:
-    """Let ``write`` fill a directory, which gets its name when it is whole; returns its files and their sizes."""
-    directory = directory.absolute()
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}.tmp")
-    aside.mkdir()
-    try:
-        write(aside)
-        for path in aside.rglob("*"):
-            path.chmod(path.stat().st_mode | 0o044)  # safetensors writes for its user alone
-        check_new_directory(directory)
-        aside.rename(directory)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)  # it is gone where it was renamed
-    return {
-        path.relative_to(directory).as_posix(): path.stat().st_size
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
 
 
 def export_pyserini(
@@ -84,9 +47,9 @@ def export_pyserini(
         workspace: The run's.
         name: The run.
         directory: Must not exist.
-        bits: Of a weight.
-        onnx: The query encoder as ONNX too.
-        progress: Told what happens.
+        bits: Bits of a weight in the Lucene index.
+        onnx: Write the query encoder as ONNX too.
+        progress: Called for each part that is made.
 
     Raises:
         InputError: If the directory exists.
@@ -122,8 +85,8 @@ def export_run(
         workspace: The run's.
         name: The run.
         directory: Must not exist.
-        onnx: The query encoder as ONNX too.
-        progress: Told what happens.
+        onnx: Write the query encoder as ONNX too.
+        progress: Called for each part that is made.
 
     Raises:
         InputError: If the directory exists.

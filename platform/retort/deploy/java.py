@@ -30,7 +30,7 @@ class Java:
     """What Lucene runs on.
 
     Attributes:
-        home: Of the Java installation.
+        home: Folder of the Java installation.
         version: Its major version.
         jar: Anserini's, with Lucene in it.
     """
@@ -40,7 +40,7 @@ class Java:
     jar: Path
 
     def options(self) -> list[str]:
-        """Of a virtual machine that says nothing of its own."""
+        """Options of a virtual machine that prints nothing of its own."""
         options = [*QUIET, "--enable-native-access=ALL-UNNAMED"]
         if self.version >= 23:
             options.append("--sun-misc-unsafe-memory-access=allow")  # it warns of what Lucene's memory maps do
@@ -130,8 +130,8 @@ def run_java(words: Sequence[str | Path], *, memory: str = "2g") -> str:
     command = [java.home / "bin" / "java", *java.options(), f"-Xmx{memory}", "-cp", java.jar, *words]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
-        told = (done.stdout + done.stderr).strip()[-SHOWN_CHARACTERS:]
-        raise RunError(f"{words[0]} ended with exit code {done.returncode}:\n{told}")
+        output = (done.stdout + done.stderr).strip()[-SHOWN_CHARACTERS:]
+        raise RunError(f"{words[0]} ended with exit code {done.returncode}:\n{output}")
     return done.stdout
 
 

@@ -28,9 +28,10 @@ import torch
 from retort.deploy.java import detach_thread
 from retort.deploy.lucene import LuceneIndex, prepare_lucene
 from retort.errors import WorkspaceError
-from retort.evaluation.evaluate import context_input_ids, judged_turns, prepare_run_vectors
+from retort.evaluation.evaluate import context_input_ids
+from retort.evaluation.questions import judged_turns
 from retort.evaluation.runs import find_run
-from retort.evaluation.students import Run, open_run
+from retort.evaluation.students import Run, open_run, prepare_run_vectors
 from retort.formats.trec import run_scores
 from retort.measures.paired import rank_correlation
 from retort.measures.sparsity import activation_share, flops, l0_per_row
@@ -60,10 +61,10 @@ class LatencySettings:
 
     Attributes:
         engine: ``exact`` or ``lucene``.
-        top_k: Passages asked for.
-        rounds: How often each turn is asked.
-        streams: Askers at a time in the concurrent measurement, each with a copy of the student and one torch thread.
-        bits: Of a weight in Lucene.
+        top_k: Passages retrieved for a query.
+        rounds: How often each turn is queried.
+        streams: Queries at a time in the concurrent measurement, each with a copy of the student and one torch thread.
+        bits: Bits of a weight in Lucene.
     """
 
     engine: Engine = "exact"
@@ -117,8 +118,8 @@ def measure_latency(
         progress(STAGE, 0, 1 + len(opened), f"{len(opened)} runs with {settings.engine}, one stream")
         single = _single(opened, settings.rounds)
         measured = []
-        for place, (one, taken) in enumerate(zip(opened, single, strict=True), start=1):
-            progress(STAGE, place, 1 + len(opened), f"{one.run.name}, {settings.streams} streams at a time")
+        for number, (one, taken) in enumerate(zip(opened, single, strict=True), start=1):
+            progress(STAGE, number, 1 + len(opened), f"{one.run.name}, {settings.streams} streams at a time")
             concurrent, seconds = _concurrent(one.run, one.turns, one.search, settings)
             figures: dict[str, Any] = {
                 "run": one.run.name,
@@ -129,7 +130,7 @@ def measure_latency(
                 "machine": machine,
                 **_cost(one),
                 "single": {"total": _summary(taken.sum(axis=1))}
-                | {step: _summary(taken[:, number]) for number, step in enumerate(STEPS)},
+                | {step: _summary(taken[:, column]) for column, step in enumerate(STEPS)},
                 "concurrent": {"total": _summary(concurrent), "queries_per_second": len(concurrent) / seconds},
                 "by_turn": _by_turn(one.turns, taken.sum(axis=1), settings.rounds),
             }
@@ -153,11 +154,13 @@ def _open(
     if collection.folder.name not in searches:
         searches[collection.folder.name] = stack.enter_context(_searcher(workspace, collection, settings, progress))
     inputs = {
-        **questions.inputs,
+        **questions.selection.inputs,
         "run": run.folder.require("the run is not finished").fingerprint,
         "vectors": collection.record.fingerprint,
     }
-    return _Opened(run, questions.turns, collection, searches[collection.folder.name], inputs, questions.config)
+    return _Opened(
+        run, questions.turns, collection, searches[collection.folder.name], inputs, questions.selection.config
+    )
 
 
 def _single(opened: Sequence[_Opened], rounds: int) -> list[Milliseconds]:
@@ -167,12 +170,12 @@ def _single(opened: Sequence[_Opened], rounds: int) -> list[Milliseconds]:
             _ask(one.run, turn, one.search)
     taken: list[list[tuple[float, float, float]]] = [[] for _ in opened]
     for _ in range(rounds):
-        for place in range(max(len(one.turns) for one in opened)):
+        for position in range(max(len(one.turns) for one in opened)):
             for step in range(len(opened)):
-                number = (place + step) % len(opened)  # none of them always comes after the same other one
+                number = (position + step) % len(opened)  # none of them always comes after the same other one
                 one = opened[number]
-                if place < len(one.turns):
-                    taken[number].append(_ask(one.run, one.turns[place], one.search))
+                if position < len(one.turns):
+                    taken[number].append(_ask(one.run, one.turns[position], one.search))
     return [np.array(values) for values in taken]
 
 
@@ -264,9 +267,7 @@ def _concurrent(
                 detach_thread()
 
     with _one_torch_thread(), ThreadPoolExecutor(settings.streams) as pool:
-        pending = [
-            pool.submit(stream, replace(run, student=copy.deepcopy(run.student))) for _ in range(settings.streams)
-        ]
+        pending = [pool.submit(stream, _copied(run)) for _ in range(settings.streams)]
         try:
             ready.wait()
         except threading.BrokenBarrierError:
@@ -276,6 +277,12 @@ def _concurrent(
         begin = time.perf_counter()
         taken = [value for future in pending for value in future.result()]
         return np.array(taken), time.perf_counter() - begin
+
+
+def _copied(run: Run) -> Run:
+    """The run with a student of its own, for one of several threads."""
+    loaded = copy.deepcopy(run.student), run.tokenizer
+    return replace(run, load=lambda: loaded)
 
 
 def _summary(values: Milliseconds) -> dict[str, float]:

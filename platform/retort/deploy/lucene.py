@@ -130,12 +130,12 @@ def _index(source: Path, index: Path) -> None:
     words: list[str | Path] = ["io.anserini.index.IndexCollection", "-collection", "JsonVectorCollection"]
     words += ["-generator", "DefaultLuceneDocumentGenerator", "-impact", "-pretokenized", "-optimize"]
     words += ["-threads", str(_processors()), "-input", source, "-index", index]
-    told = run_java(words)
+    output = run_java(words)
     # It ends with 0 whatever happened to single passages.
     wanted = sum(len(path.read_bytes().splitlines()) for path in source.glob("*.jsonl"))
-    found = re.search(r"Total ([\d,]+) documents indexed", told)
+    found = re.search(r"Total ([\d,]+) documents indexed", output)
     if found is None or int(found[1].replace(",", "")) != wanted:
-        raise RunError(f"Lucene indexed {found[1] if found else 'none'} of {wanted:,} passages:\n{told[-2000:]}")
+        raise RunError(f"Lucene indexed {found[1] if found else 'none'} of {wanted:,} passages:\n{output[-2000:]}")
 
 
 def _processors() -> int:

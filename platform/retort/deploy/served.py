@@ -60,7 +60,7 @@ class ServedStudent:
         inputs = []
         for question, said in zip(questions, histories, strict=True):
             texts = [] if said is None else [str(text) for text in said]
-            history = tuple(Message("agent" if place % 2 else "user", text) for place, text in enumerate(texts))
+            history = tuple(Message("agent" if position % 2 else "user", text) for position, text in enumerate(texts))
             turn = Turn("served", "served", 1 + (len(history) + 1) // 2, history, question)
             context = context_of(turn, self.config.context)
             budget = self.config.encoder.query_tokens

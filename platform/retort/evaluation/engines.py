@@ -14,7 +14,7 @@ __all__ = ["NO_ENGINES", "Engine", "Engines", "Retrieved", "engine_of"]
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What an engine found.
+    """What an engine retrieved.
 
     Attributes:
         run: query_id -> doc_id -> score, best first, in units of the exact scores.
@@ -51,10 +51,10 @@ class Engine(Protocol):
         Args:
             workspace: Where the index is kept.
             vectors: The encoded collection.
-            queries: (Q, V).
-            query_ids: Q.
-            top_k: Passages a query.
-            bits: Of a quantised weight.
+            queries: (Q, V), one row for each query_id.
+            query_ids: The ids that the run names the queries by.
+            top_k: Passages retrieved for each query.
+            bits: Bits of a quantised weight.
             progress: Called while the index is built.
         """
 

@@ -41,7 +41,7 @@ def search_collection(
         queries: (Q, V).
         k: Passages per query.
         index: One that is open already; the workspace's is opened where there is none, and built where it is missing.
-        progress: Told of the building.
+        progress: Called while the index is built.
     """
     if index is not None:
         return index.search(queries, k)

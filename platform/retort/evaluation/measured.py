@@ -64,7 +64,7 @@ def measure(
 def loss_measures(
     judgements: Mapping[str, Mapping[str, int]], exact: Run, run: Run, *, relevant_from: int, index_bytes: int
 ) -> dict[str, float]:
-    """What an engine's rankings are beside the exact ones of the same queries.
+    """How an engine's rankings differ from the exact ones of the same queries.
 
     ``overlap@k``: mean share of the exact k best passages that are among the engine's k best; queries that nothing is found for
     are left out. ``score_error``: mean relative error of the scores of what both have among their hundred best.
@@ -74,7 +74,7 @@ def loss_measures(
         exact: query_id -> doc_id -> score, best first.
         run: The engine's, in units of the exact scores.
         relevant_from: Least relevance that counts as relevant.
-        index_bytes: Of the engine's index.
+        index_bytes: Size of the engine's index.
     """
     shares: dict[int, list[float]] = {10: [], COMPARED: []}
     errors: list[float] = []

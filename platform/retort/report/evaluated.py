@@ -13,13 +13,13 @@ from retort.deploy.engines import ENGINES
 from retort.errors import InputError
 from retort.evaluation.evaluate import evaluate_student
 from retort.evaluation.runs import find_run, run_experiment
+from retort.evaluation.stage import OpenCollection
 from retort.evaluation.students import open_run
 from retort.measures.registry import SHOWN
 from retort.progress import Progress, silent
 from retort.report.paper.grid import SeededRun, Turns
 from retort.shards.index import open_index, prepare_index
 from retort.shards.reader import Collection
-from retort.sparse.search.exact import ExactIndex
 from retort.storage import Folder, Workspace
 from retort.storage.layout import EVALUATION
 from retort.sweeps.sweep import Sweep
@@ -78,14 +78,12 @@ class Evaluator:
         """
         if run not in self._values:
             opened = open_run(self.workspace, run)
-            collection, index = self._opened(opened.vectors.name)
             done = evaluate_student(
                 self.workspace,
                 opened,
                 split=self.split,
                 settings=opened.config.evaluation,
-                collection=collection,
-                index=index,
+                opened=self._opened(opened.vectors.name),
                 engines=ENGINES,
             )
             self._values[run] = self._read(done.folder, run)
@@ -98,9 +96,9 @@ class Evaluator:
             self.values(run)
         self.progress(STAGE, len(runs), len(runs))
 
-    def _open(self, name: str) -> tuple[Collection, ExactIndex]:
+    def _open(self, name: str) -> OpenCollection:
         vectors = self.workspace.folder(name)
-        return Collection(vectors), open_index(prepare_index(self.workspace, vectors, silent))
+        return OpenCollection(Collection(vectors), open_index(prepare_index(self.workspace, vectors, silent)))
 
     def _read(self, folder: Folder, run: str) -> dict[str, np.ndarray]:
         table = folder.read_table(EVALUATION.per_turn).sort_by("query_id")

@@ -4,9 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from typing import TYPE_CHECKING, Any
 
 from retort.config import (
     VARIANT,
@@ -22,6 +20,9 @@ from retort.config import (
     with_profiles,
 )
 from retort.errors import ConfigError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 __all__ = ["SearchSpace", "load_space"]
 
@@ -87,8 +88,10 @@ class SearchSpace:
             return self.grid()[: self.settings.trials]
         return [dict(start) for start in self.settings.start]
 
-    def distributions(self) -> dict[str, BaseDistribution]:
+    def distributions(self) -> "dict[str, BaseDistribution]":
         """The searched settings as Optuna has them."""
+        from optuna.distributions import CategoricalDistribution  # 0.2 s, which a space that is only read need not take
+
         if self.settings.sampler == "grid":
             return {key: CategoricalDistribution(self._values(key)) for key in self.settings.search}
         return {
@@ -163,7 +166,9 @@ def _unused(experiment: ExperimentConfig, identity: Mapping[str, object]) -> dic
     return found
 
 
-def _distribution(dimension: tuple[Any, ...] | Range, *, integer: bool) -> BaseDistribution:
+def _distribution(dimension: tuple[Any, ...] | Range, *, integer: bool) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     if not isinstance(dimension, Range):
         return CategoricalDistribution(dimension)
     if integer:

@@ -42,7 +42,9 @@ def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) 
     """
     from retort.deploy.engines import ENGINES
     from retort.distill.trainer import distil_prepared
-    from retort.evaluation.evaluate import VALIDATION, evaluate_student
+    from retort.evaluation.evaluate import evaluate_student
+    from retort.evaluation.questions import VALIDATION
+    from retort.evaluation.stage import OpenCollection
     from retort.evaluation.students import Run, open_run
     from retort.progress import silent
     from retort.shards.prepare import prepare
@@ -59,24 +61,18 @@ def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) 
     )
     started = time.monotonic()
     collection = opened.collection(prepared.vectors.name)
-    if distilled.student is None:
+    student = distilled.student
+    if student is None:
         run = open_run(opened.workspace, distilled.run)
     else:
-        run = Run(
-            distilled.folder,
-            distilled.run,
-            experiment,
-            prepared.vectors,
-            distilled.student,
-            collection.tokenizer,
-        )
+        folder, name = distilled.folder, distilled.run
+        run = Run(folder, name, experiment, prepared.vectors, lambda: (student, collection.tokenizer))
     evaluation = evaluate_student(
         opened.workspace,
         run,
         split=VALIDATION,
         settings=experiment.evaluation,
-        collection=collection,
-        index=opened.index(prepared.index.name),
+        opened=OpenCollection(collection, opened.index(prepared.index.name)),
         engines=ENGINES,
     )
     return {

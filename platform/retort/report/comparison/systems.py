@@ -11,9 +11,9 @@ from pathlib import Path
 from retort.config import ExperimentConfig, experiment_from
 from retort.corpora.turns import read_turns
 from retort.errors import InputError
-from retort.evaluation.evaluate import VALIDATION, judged_turns
 from retort.evaluation.foreign import measure_trec_file
 from retort.evaluation.latest import latest_evaluation, latest_experiment
+from retort.evaluation.questions import VALIDATION, judged_turns
 from retort.evaluation.runs import find_run, run_experiment
 from retort.formats.trec import read_trec_run
 from retort.measures.registry import SHOWN
@@ -102,11 +102,9 @@ def judged_questions(workspace: Workspace, split: str, *, run: str | None = None
     else:
         experiment = run_experiment(find_run(workspace, run))
     found = judged_turns(workspace, experiment, split)
-    held_out = experiment.corpus.validation
-    source = split if split != VALIDATION else held_out if isinstance(held_out, str) else experiment.corpus.train
-    return Questions(
-        split, source, found.turns, read_turns(workspace, source), found.judgements, relevant_from=found.relevant_from
-    )
+    source = found.selection.source
+    of_split = read_turns(workspace, source)
+    return Questions(split, source, found.turns, of_split, found.judgements, relevant_from=found.relevant_from)
 
 
 def load_systems(workspace: Workspace, named: Sequence[Named], *, split: str) -> tuple[list[System], Questions]:
