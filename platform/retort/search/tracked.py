@@ -25,7 +25,7 @@ from retort.sweeps.trial import TrialPoint
 from retort.tracking import TrackedInput, TrackedRun, Tracker, without_credentials
 from retort.tracking.interface import MODEL
 
-__all__ = ["TrackedSweep", "log_missing", "log_run", "register"]
+__all__ = ["TrackedSweep", "distilled_tags", "log_missing", "log_run", "register"]
 
 CHAMPION = "champion"  # the registered model's alias
 SERVED = "retort.deploy.served"  # by name: importing it would load torch and the model's libraries into the driver
@@ -43,14 +43,19 @@ def _tracker_errors(tracker: Tracker) -> Iterator[None]:
 
 def log_missing(tracker: Tracker, workspace: Workspace, run: str) -> None:
     """Log a finished run that no earlier call has logged, or that one has logged by half before it was interrupted."""
-    fingerprint = find_run(workspace, run).require("the run is not finished").fingerprint
     with _tracker_errors(tracker):
-        found = tracker.find(tags={"retort.fingerprint": fingerprint, "retort.kind": "distill"})
+        found = tracker.find(tags=distilled_tags(workspace, run))
         if any(logged.status == "FINISHED" for logged in found):
             return
         for half in found:
             tracker.discard(half.run_id)
         log_run(tracker, workspace, run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
+
+
+def distilled_tags(workspace: Workspace, run: str) -> dict[str, str]:
+    """The tags by which a run that ``retort distill`` logged is found again."""
+    fingerprint = find_run(workspace, run).require("the run is not finished").fingerprint
+    return {"retort.fingerprint": fingerprint, "retort.kind": "distill"}
 
 
 def log_run(

@@ -6,10 +6,12 @@ Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing 
 - ``names``: the reversible map between measures and the names that MLflow accepts; parameters from a configuration.
 - ``mlflow_tracker``: a sqlite file in the workspace, or the server at MLFLOW_TRACKING_URI.
 - ``places``: which of both it is, and whether it answers.
+- ``logged``: whether a local database has a run, told without mlflow.
 - ``memory``: keeps everything in dictionaries.
 """
 
 from retort.tracking.interface import EndStatus, FoundRun, TrackedInput, TrackedRun, Tracker
+from retort.tracking.logged import surely_logged
 from retort.tracking.memory import MemoryRun, MemoryTracker
 from retort.tracking.mlflow_tracker import MlflowTracker, look_up
 from retort.tracking.names import flat_params, measure_name, metric_name
@@ -30,5 +32,6 @@ __all__ = [
     "look_up",
     "measure_name",
     "metric_name",
+    "surely_logged",
     "without_credentials",
 ]
