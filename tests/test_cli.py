@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ import typer
 import yaml
 
 from retort.cli import app
+from retort.evaluation.runs import list_runs
+from retort.search.space import load_space
+from retort.search.sweep import sweep_folder
+from retort.search.tracked import distilled_tags
+from retort.storage import Workspace
+from retort.sweeps.sweep import read_sweep, write_description, write_front, write_trial
+from retort.sweeps.trial import TrialPoint
+from retort.tracking import MlflowTracker, default_tracking_uri, surely_logged
 
 MEASURES = {"n", "R@100", "R@10", "RR", "nDCG@3", "FLOPS", "L0"}
 COLLECTION = "id\ttext\ttitle\n1\tRome is old.\tRome\n"
@@ -124,6 +133,15 @@ BAD: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
     "unknown teacher": (
         distill("teacher.names=[nobody]"),
         ["has no rewrites/nobody/train; teachers of 'train' there: synthetic"],
+    ),
+    "a teacher by a slip": (distill("teacher.names=[syntetic]"), ["did you mean synthetic. teachers of 'train' there"]),
+    "a split by a slip": (
+        lambda p: ["evaluate", "baseline:last", "--split", "dve", "-w", p.workspace],
+        ["has no turns/dve; did you mean dev. splits there: dev, train"],
+    ),
+    "validate by a slip": (
+        lambda p: ["evaluate", "baseline:last", "--split", "validat", "-w", p.workspace],
+        ["has no turns/validat; did you mean validate. "],
     ),
     "no masked LM": (
         encoder_that_is_no_masked_lm,
@@ -347,21 +365,54 @@ def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str
 COMMANDS = sorted(commands(typer.main.get_command(app)))
 
 
-def test_the_commands_are_those_of_the_design():
-    names = {words[0] for words in COMMANDS}
-    assert names >= {
+def test_the_help_lists_every_command_whole_and_in_the_order_of_the_work(retort, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = retort("--help").out.partition("Commands:\n")[2].rstrip().splitlines()
+    listed = [line.split()[0] for line in lines]
+    assert listed == [
+        "fetch",
         "import",
         "rewrites",
-        "show",
+        "rankings",
         "prepare",
         "distill",
         "evaluate",
         "sweep",
-        "compare",
         "front",
-        "ui",
+        "report",
+        "compare",
+        "latency",
+        "search",
         "export",
-    }
+        "ui",
+        "show",
+    ]
+    assert all(len(line) <= 80 and line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+@pytest.mark.parametrize("group", ["import", "rewrites", "rankings", "show"])
+def test_a_groups_help_lists_its_commands_whole(group, retort, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = retort(group, "--help").out.partition("Commands:\n")[2].rstrip().splitlines()
+    assert lines and all(re.fullmatch(r"  \S+ .*[^.]\.", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        ("evaluate", "--engine <exact|lucene>"),
+        ("latency", "--engine <list[exact|lucene]>"),
+        ("export", "--format <sentence-transformers|pyserini>"),
+        ("compare", "--format <terminal|markdown|latex|csv|json>"),
+        ("rankings add", "--format <trec|disco>"),
+        ("rewrites generate", "--backend <endpoint|hf|vllm>"),
+        ("rewrites generate", "--precision <auto|fp32|bf16|fp16>"),
+        ("rewrites generate", "--limit-name <max_tokens|max_completion_tokens>"),
+        ("import cast", "--canonical <manual|automatic|none>"),
+    ],
+)
+def test_what_can_be_chosen_from_is_shown(words, choices, retort):
+    assert choices in " ".join(retort(*words.split(), "--help").out.split())
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -371,20 +422,84 @@ def test_every_commands_help_has_an_example(words, retort):
     assert f"Example: retort {' '.join(words)} " in " ".join(done.out.split())
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["--help"], ["sweep", "--help"], ["distill", "none.yaml", "-w", "none"], ["sweep", "none.yaml", "-w", "none"]],
-)
-def test_help_and_mistakes_need_none_of_the_large_libraries(words, environment):
+LARGE = ("torch", "transformers", "ray", "mlflow", "sentence_transformers", "optuna", "plotly", "matplotlib")
+# The command -> its exit code. EXPERIMENT, RUN and SPACE stand for what is there.
+AT_ONCE = {
+    "--help": 0,
+    "sweep --help": 0,
+    "distill none.yaml": 2,
+    "sweep none.yaml": 2,
+    "compare nosuchrun": 2,
+    "compare RUN baseline:last --split dve": 2,
+    "evaluate nosuch --split dev": 2,
+    "evaluate RUN --split dve": 2,
+    "front nosuch": 2,
+    "export RUN .": 2,
+    "latency nosuch": 2,
+    "search nosuch": 2,
+    "prepare EXPERIMENT": 0,
+    "distill EXPERIMENT training.epochs=2": 0,
+    "evaluate RUN --split dev": 0,
+    "evaluate RUN --split validate": 0,
+    "evaluate baseline:rewrite:synthetic --split dev": 0,
+    "sweep SPACE": 0,
+    "front smoke": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def finished_path(evaluated_path: Path, smoke_space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The evaluated workspace with a sweep that has ended; of its one trial nothing but the run is real."""
+    path = Path(shutil.copytree(evaluated_path, tmp_path_factory.mktemp("finished") / "workspace"))
+    workspace, space = Workspace(path), load_space(smoke_space, trials=1)
+    measures = {"R@100": 0.5, "FLOPS": 2.0}
+    (run,) = list_runs(workspace)
+    point = TrialPoint(run, "0000", {"sampling.count": 8}, measures, on_front=True)
+    folder = sweep_folder(workspace, space)
+    config = space.identity() | {"trials": 1, "reference": None}
+    with folder.writing("sweep", 1, config=config, inputs={}, keep_parts=True) as writer:
+        writer.add(write_description(folder, space.description()), write_trial(folder, point))
+        writer.add(write_front(replace(read_sweep(folder), points=(point,), ended=True)))
+        writer.counts |= {"trials": 1}
+    return path
+
+
+@pytest.mark.parametrize("command", AT_ONCE)
+def test_mistakes_and_what_is_there_already_need_none_of_the_large_libraries(
+    command, finished_path, experiment_file, smoke_space, environment
+):
+    (run,) = list_runs(Workspace(finished_path))
+    stand = {"EXPERIMENT": str(experiment_file), "RUN": run, "SPACE": str(smoke_space)}
+    words = [stand.get(word, word) for word in command.split()]
+    words += [] if "--help" in words else ["-w", str(finished_path)]
+    words += ["--trials", "1"] if command == "sweep SPACE" else []
     program = (
         "import sys\nfrom retort.cli import main\n"
         f"code = main({words!r})\n"
-        "sys.stdout.write('\\n' + repr((code, sorted({'torch', 'ray', 'mlflow', 'transformers'} & set(sys.modules)))))"
+        f"sys.stdout.write('\\n' + repr((code, [name for name in {LARGE!r} if name in sys.modules])))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=60
     )
-    assert done.stdout.splitlines()[-1] == repr((0 if "--help" in words else 2, []))
+    assert done.stdout.splitlines()[-1] == repr((AT_ONCE[command], [])), done.stderr
+
+
+def test_a_run_that_mlflow_lost_is_logged_again(evaluated_path, experiment_file, tmp_path, retort):
+    workspace = Workspace(shutil.copytree(evaluated_path, tmp_path / "workspace"))
+    (run,) = list_runs(workspace)
+    tags = distilled_tags(workspace, run)
+    uri = default_tracking_uri(workspace)
+    assert surely_logged(uri, "retort", tags=tags)
+    assert not surely_logged(uri, "another", tags=tags) and not surely_logged("http://nowhere", "retort", tags=tags)
+    assert not surely_logged(uri, "retort", tags=tags | {"retort.kind": "trial"})
+    tracker = MlflowTracker(uri, "retort")
+    for logged in tracker.find(tags=tags):
+        tracker.discard(logged.run_id)
+    assert not surely_logged(uri, "retort", tags=tags)
+    assert retort("distill", experiment_file, "-w", workspace.root, "training.epochs=2").code == 0
+    assert surely_logged(uri, "retort", tags=tags) and len(tracker.find(tags=tags)) == 1
+    Path(workspace.root, "mlflow.db").write_bytes(b"")  # tables that are not known
+    assert not surely_logged(uri, "retort", tags=tags)
 
 
 def test_the_version_is_told(retort):

@@ -210,7 +210,8 @@ def bad(words, message):
         bad(["{run}", "good.trec", "--show", "1", "--measure", "L0"], "good.trec has no L0: --measure names another"),
         bad(["{run}", "baseline:last", "--show", "1", "--format", "latex"], "--show is for reading"),
         bad(["{run}", "baseline:last", "--json", "--format", "csv"], "--json and --format csv are two formats"),
-        bad(["{run}", "baseline:last", "--split", "nowhere"], "was not evaluated on nowhere: retort evaluate"),
+        bad(["{run}", "baseline:last", "--split", "dve"], "has no turns/dve; did you mean dev? splits there: dev, "),
+        bad(["{run}", "baseline:last", "--split", "train"], "was not evaluated on train: retort evaluate"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(words, message, compare, run, trec, tmp_path, monkeypatch):

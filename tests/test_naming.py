@@ -1,22 +1,22 @@
 """Points of a front, as ``retort front`` numbers them."""
 
-import json
 import shutil
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from retort.errors import InputError
 from retort.naming import front_point, name_one, run_named, runs_named
+from retort.search.space import load_space
 from retort.storage import Workspace
 from retort.sweeps.front import front_rows
-from retort.sweeps.sweep import find_sweep
+from retort.sweeps.sweep import find_sweep, read_sweep, write_description, write_front, write_trial
 from retort.sweeps.trial import TrialPoint
 
 
 @pytest.fixture(scope="module")
-def workspace(imported_path, tmp_path_factory):
+def workspace(imported_path, smoke_space, tmp_path_factory):
     """A workspace with a sweep that has ended: four trials, three on the front, the cheapest ended last."""
     path = Path(shutil.copytree(imported_path, tmp_path_factory.mktemp("named") / "workspace"))
     place = Workspace(path)
@@ -26,18 +26,12 @@ def workspace(imported_path, tmp_path_factory):
             [("rich", 0.9, 3.0, True), ("bad", 0.1, 4.0, False), ("fair", 0.7, 2.0, True), ("cheap", 0.5, 1.0, True)]
         )
     ]
-    front = {
-        "trials": [asdict(point) for point in points],
-        "objectives": {"R@100": "max", "FLOPS": "min"},
-        "hypervolume": 0.5,
-        "reference": {"R@100": 0.0, "FLOPS": 5.0},
-        "split": None,
-        "baselines": {},
-    }
     folder = place.folder("sweeps/pareto-1f3a9c2d")
     with folder.writing("sweep", 1, config={}, inputs={}) as writer:
-        writer.add(folder.write_bytes("sweep.json", json.dumps({"name": "pareto"}).encode()))
-        writer.add(folder.write_bytes("front.json", json.dumps(front).encode()))
+        writer.add(write_description(folder, load_space(smoke_space).description() | {"name": "pareto"}))
+        writer.add(*(write_trial(folder, point) for point in points))
+        ended = replace(read_sweep(folder), points=tuple(points), ended=True, hypervolume=0.5)
+        writer.add(write_front(ended))
     assert [point.run for point in front_rows(points)] == ["run-cheap", "run-fair", "run-rich"]
     return place
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from retort.corpora.turns import require_turns
 from retort.errors import InputError
+from retort.evaluation.questions import VALIDATION
 from retort.evaluation.runs import find_run
 from retort.storage import Workspace
 from retort.storage.layout import BASELINE, RUN, SWEEP
@@ -14,7 +16,7 @@ from retort.sweeps.front import front_rows
 from retort.sweeps.sweep import find_sweep
 from retort.tracking import default_tracking_uri, look_up
 
-__all__ = ["Named", "front_point", "mlflow_run", "name_all", "name_one", "run_named", "runs_named"]
+__all__ = ["Named", "check_split", "front_point", "mlflow_run", "name_all", "name_one", "run_named", "runs_named"]
 
 MLFLOW_ID: Final = re.compile(r"[0-9a-f]{32}")
 FILES: Final = (".trec", ".run", ".txt", ".gz", ".zst")
@@ -41,7 +43,7 @@ class Named:
 def name_all(
     workspace: Workspace, words: Sequence[str], baseline: str | None = None
 ) -> tuple[list[Named], Named | None]:
-    """What some words name, and what the baseline is among them, or beside them.
+    """What some words name, and which of them, or what else, is the baseline.
 
     Args:
         workspace: Where the runs are.
@@ -85,6 +87,16 @@ def name_one(workspace: Workspace, word: str) -> Named:
     if word.endswith(FILES) or ("/" in word and not word.startswith("runs/")):
         raise InputError(f"there is no file {word}: a TREC run is named by its path")
     return Named(label, "run", RUN.label(find_run(workspace, word).name))
+
+
+def check_split(workspace: Workspace, split: str) -> None:
+    """Refuse a split that is neither there nor ``validate``, before anything is loaded.
+
+    Raises:
+        WorkspaceError: If there is none; the message names those that are there.
+    """
+    if split != VALIDATION:
+        require_turns(workspace, split)
 
 
 def run_named(workspace: Workspace, word: str) -> str:

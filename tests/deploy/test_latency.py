@@ -83,7 +83,7 @@ def test_lucene_is_measured_in_several_threads(place, told, retort):
 def test_what_is_wrong_is_told_before_anything_is_measured(place, told, retort, listing):
     before = listing(place)
     for words, message in (
-        ([told[0], "--engine", "bm25"], "'bm25' is none; there are exact, lucene"),
+        ([told[0], "--engine", "bm25"], "'bm25' is not one of 'exact', 'lucene'"),
         ([told[0], "nobody"], "no run 'nobody'"),
         ([told[0], "--split", "test"], "no turns/test"),
     ):

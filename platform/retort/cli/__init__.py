@@ -5,42 +5,65 @@ Exit codes: 0 done, 1 something failed while running, 2 the input or the configu
 
 import importlib.metadata
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from retort.cli import (
-    conversations,
-    corpora,
-    deployment,
-    experiments,
-    fetching,
-    imports,
-    reports,
-    searching,
-    teachers,
-)
+from retort.cli.comparing import compare
+from retort.cli.corpora import show
+from retort.cli.deployment import export, latency
+from retort.cli.experiments import distill, evaluate, prepare, sweep
+from retort.cli.fetching import fetch
+from retort.cli.imports import imports
+from retort.cli.reports import front, report, ui
+from retort.cli.searching import search
+from retort.cli.teachers import rankings, rewrites
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
 
+# In the order of the work, which is the help's.
+COMMANDS: Final[dict[str, typer.Typer | Callable[..., Any]]] = {
+    "fetch": fetch,
+    "import": imports,
+    "rewrites": rewrites,
+    "rankings": rankings,
+    "prepare": prepare,
+    "distill": distill,
+    "evaluate": evaluate,
+    "sweep": sweep,
+    "front": front,
+    "report": report,
+    "compare": compare,
+    "latency": latency,
+    "search": search,
+    "export": export,
+    "ui": ui,
+    "show": show,
+}
+
+
+class _InOrder(TyperGroup):
+    """Lists commands and groups of commands in one order; typer puts all groups first."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(COMMANDS)
+
+
 app = typer.Typer(
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-assert conversations.imports is imports.imports, "all imports are commands of one group"
-app.add_typer(imports.imports, name="import")
-app.add_typer(teachers.rewrites, name="rewrites")
-app.add_typer(teachers.rankings, name="rankings")
-app.add_typer(corpora.show, name="show")
-fetching.register(app)
-experiments.register(app)
-searching.register(app)
-reports.register(app)
-deployment.register(app)
+for _name, _command in COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def _tell_version(asked: bool) -> None:

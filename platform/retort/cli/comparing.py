@@ -23,18 +23,21 @@ def compare(
         ),
     ],
     workspace: WorkspaceOption,
-    split: Annotated[str, typer.Option(help="What they were evaluated on.")] = "dev",
-    baseline: Annotated[str | None, typer.Option(help="Compared with; by default the first run.")] = None,
+    split: Annotated[str, typer.Option(help="Split that they were evaluated on.")] = "dev",
+    baseline: Annotated[
+        str | None, typer.Option(help="What the others are compared with; by default the first run.")
+    ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
-            "--by", help="The effect by turn_number, topic_switch, or any column of the turns (domain...); repeatable."
+            "--by",
+            help="Show differences by turn_number, topic_switch, or any column of the turns (domain...); repeatable.",
         ),
     ] = None,
     measure: Annotated[
         list[str] | None,
         typer.Option(
-            "--measure", help="What --by and --show look at, --show at the first; repeatable. By default R@100."
+            "--measure", help="Measure that --by shows, and --show if it is the first; repeatable. By default R@100."
         ),
     ] = None,
     show: Annotated[
@@ -46,7 +49,9 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write to this file, which must not exist yet.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare runs on the same turns: differences, significance, intervals by conversation, wins and losses.
+    """Compare runs on the same turns, with tests of significance.
+
+    Differences come with intervals by conversation; --show adds the turns that changed most.
 
     Example: retort compare RUN1 RUN2 baseline:last --split dev --workspace w
 
@@ -62,14 +67,16 @@ def compare(
     if show and chosen in ("latex", "csv"):
         raise InputError(f"--show is for reading (terminal, markdown, json), not for {chosen}")
 
+    from retort.naming import check_split, name_all
+
+    opened = open_workspace(workspace)
+    named, reference = name_all(opened, runs, baseline)
+    check_split(opened, split)
     from retort.measures.registry import SHOWN
-    from retort.naming import name_all
     from retort.report.comparison.runs import compare_runs
 
-    place = open_workspace(workspace)
-    named, reference = name_all(place, runs, baseline)
     comparison = compare_runs(
-        place, named, split=split, baseline=reference, by=by or (), measures=measure or SHOWN[:1], show=show
+        opened, named, split=split, baseline=reference, by=by or (), measures=measure or SHOWN[:1], show=show
     )
     if out is None and chosen == "json":
         print_json(comparison.to_json())

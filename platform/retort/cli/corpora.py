@@ -30,13 +30,17 @@ def show_turn(
     query_id: Annotated[str, typer.Argument(help="The turn's id.")],
     workspace: WorkspaceOption,
     overrides: Overrides = None,
-    split: Annotated[str | None, typer.Option(help="Where it is; by default every split is looked through.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of the turn; by default every split is looked through.")
+    ] = None,
     experiment: Annotated[
-        Path | None, typer.Option(help="Whose context and budget are shown; by default the settings' own defaults.")
+        Path | None, typer.Option(help="Experiment whose context and budget are shown; by default the defaults.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a turn: its conversation, what the student reads of it, the rewrites, the judged passages.
+    """Show a turn as the student reads it.
+
+    Its conversation, the student's input, the rewrites and the judged passages are shown.
 
     The budget's cut is shown where the encoder's tokeniser is there: a model's own, or the prepared collection's.
 
@@ -51,13 +55,13 @@ def show_turn(
         if experiment is not None
         else experiment_from(with_overrides({}, parse_overrides(words)), source="command line")
     )
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
     described = describe_turn(
-        place,
+        opened,
         query_id,
         split=split,
         context=config.context,
-        tokenizer=_tokenizer(place, config.encoder),
+        tokenizer=_tokenizer(opened, config.encoder),
         max_tokens=config.encoder.query_tokens,
     )
     if as_json:
@@ -75,7 +79,7 @@ def show_settings(
     markdown: Annotated[bool, typer.Option("--markdown", help="The whole reference as Markdown.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every setting of an experiment: what it takes, its default, what it does.
+    """Show every setting of an experiment, and its default.
 
     Example: retort show settings regularization
     """
@@ -87,20 +91,20 @@ def show_settings(
     if markdown:
         say(settings_markdown().rstrip("\n"))
         return
-    found = [one for one in settings_of() if one.key.startswith(prefix)]
-    if not found:
-        sections = dict.fromkeys(one.key.partition(".")[0] for one in settings_of())
+    shown = [setting for setting in settings_of() if setting.key.startswith(prefix)]
+    if not shown:
+        sections = dict.fromkeys(setting.key.partition(".")[0] for setting in settings_of())
         raise InputError(f"no setting begins with {prefix!r}; there are {', '.join(sections)}")
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(setting) for setting in shown])
         return
     from retort.report.render.table import Column, Table, row
     from retort.report.render.terminal import table_console
 
     rows = []
-    for one in found:
-        takes = one.kind.replace("`", "")
-        rows.append(row(one.key, one.default, f"{takes}: {one.meaning}" if one.meaning else takes))
+    for setting in shown:
+        takes = setting.kind.replace("`", "")
+        rows.append(row(setting.key, setting.default, f"{takes}: {setting.meaning}" if setting.meaning else takes))
     columns = (Column("key", "name"), Column("default", "text"), Column("takes, and what it does", "text"))
     table_console().print(Table("", columns, rows))
 
@@ -110,7 +114,7 @@ def show_spaces(
     name: Annotated[str | None, typer.Argument(help="Print this one, to begin one of your own with.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the search spaces and profiles that come with Retort, each with its question; or print one of them.
+    """List Retort's search spaces and profiles, or print one.
 
     Example: retort show spaces pareto > mine.yaml
     """
@@ -124,16 +128,16 @@ def show_spaces(
         sys.stdout.write(spaces[name].read_text(encoding="utf-8"))
         return
     questions = {}
-    for one, path in spaces.items():
+    for space, path in spaces.items():
         comments = [line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
         first = " ".join(comments).partition("? ")[0].partition(". ")[0].rstrip(".?:")
         asked = first.startswith("Question: ")
-        questions[one] = f"{first.removeprefix('Question: ')}{'?' if asked else ''}"
+        questions[space] = f"{first.removeprefix('Question: ')}{'?' if asked else ''}"
     if as_json:
         print_json(questions)
         return
-    for one, question in questions.items():
-        say(f"{one}\n    {question}")
+    for space, question in questions.items():
+        say(f"{space}\n    {question}")
 
 
 @show.command("qrels")
@@ -141,11 +145,13 @@ def show_qrels(
     split: Annotated[str, typer.Argument(help="A split, or validate: what a run's experiment holds out.")],
     workspace: WorkspaceOption,
     run: Annotated[
-        str | None, typer.Option(help="Whose validate; by default the experiment's that was prepared last.")
+        str | None, typer.Option(help="Run whose validate is meant; by default the latest prepared experiment's.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a split's judgements as TREC qrels, graded: what evaluations measure with, for trec_eval and ir-measures.
+    """Print a split's judgements as TREC qrels.
+
+    They are graded, and what evaluations measure with; trec_eval and ir-measures read them.
 
     Example: retort show qrels dev --workspace w > dev.qrels
     """
@@ -153,14 +159,15 @@ def show_qrels(
     from retort.naming import run_named
     from retort.report.comparison.systems import judged_questions
 
-    place = open_workspace(workspace)
-    found = judged_questions(place, split, run=None if run is None else run_named(place, run))
+    opened = open_workspace(workspace)
+    questions = judged_questions(opened, split, run=None if run is None else run_named(opened, run))
+    judgements, relevant_from = questions.judgements, questions.relevant_from
     if as_json:
-        print_json({"split": split, "relevant_from": found.relevant_from, "judgements": found.judgements})
+        print_json({"split": split, "relevant_from": relevant_from, "judgements": judgements})
         return
-    sys.stdout.write(trec_qrels(found.judgements))
-    if found.relevant_from > 1:  # a reader of the file alone cannot know
-        sys.stderr.write(f"relevant from {found.relevant_from} on: trec_eval -l {found.relevant_from}\n")
+    sys.stdout.write(trec_qrels(judgements))
+    if relevant_from > 1:  # a reader of the file alone cannot know
+        sys.stderr.write(f"relevant from {relevant_from} on: trec_eval -l {relevant_from}\n")
 
 
 def _tokenizer(workspace: "Workspace", encoder: "EncoderConfig") -> "Tokenizer | None":

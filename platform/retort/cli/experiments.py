@@ -1,12 +1,13 @@
 """``retort prepare``, ``distill``, ``evaluate`` and ``sweep``: from an experiment to measured students."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from retort.cli.reports import tell_sweep
+from retort.cli.reports import print_sweep
 from retort.cli.shared import (
+    TRACKED,
     JsonOption,
     Overrides,
     ProfileOption,
@@ -19,12 +20,13 @@ from retort.cli.shared import (
     terminal_progress,
 )
 from retort.errors import InputError
-from retort.storage.layout import BASELINE, EVALUATION, EXPERIMENT
 
 if TYPE_CHECKING:
+    from retort.config import EvaluationConfig, ExperimentConfig
+    from retort.distill.identity import Distilled
     from retort.storage import Workspace
 
-__all__ = ["register"]
+__all__ = ["distill", "evaluate", "prepare", "sweep"]
 
 
 def prepare(
@@ -34,7 +36,9 @@ def prepare(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the stages that an experiment trains from: vectors, their index, teacher rankings, training shards.
+    """Run the stages that an experiment trains from.
+
+    They are the passages' vectors, their index, the teachers' rankings and the training shards.
 
     Example: retort prepare experiment.yaml --workspace w encoder.model=minilm
     """
@@ -42,9 +46,9 @@ def prepare(
     from retort.shards.prepare import prepare as run
 
     config = load_experiment(experiment, overrides or (), profiles=profile or ())
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
     with terminal_progress() as progress:
-        done = run(place, config, progress)
+        done = run(opened, config, progress)
     folders = [done.vectors, done.index, *done.rankings.values(), done.training]
     if as_json:
         records = {folder.name: folder.require("it was just prepared") for folder in folders}
@@ -62,22 +66,20 @@ def distill(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Distil a student, running the stages that are missing; the same experiment again is the same run.
+    """Distil a student, running the stages that are missing.
+
+    The same experiment again is the same run.
 
     Example: retort distill experiment.yaml --workspace w objective.contrastive_weight=0.1 training.seed=1
     """
     from retort.config import describe, load_experiment
 
     config = load_experiment(experiment, overrides or (), profiles=profile or ())
-    place = open_workspace(workspace)
-    from retort.distill.trainer import check_distillation, distil
-    from retort.search.tracked import log_missing
+    opened = open_workspace(workspace)
+    from retort.distill.identity import find_distilled
 
-    check_distillation(place, config)
-    tracker = open_tracker(place)  # before the work, so that a tracker that cannot be reached is told of first
-    with terminal_progress() as progress:
-        done = distil(place, config, progress=progress)
-        log_missing(tracker, place, done.run)
+    done = find_distilled(opened, config) or _distil(opened, config)
+    _log_run(opened, done.run)
     if as_json:
         print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})
         return
@@ -91,6 +93,24 @@ def distill(
         say(f"  evaluate it: {program()} evaluate {done.run} --split {split} --workspace {workspace}")
 
 
+def _distil(workspace: "Workspace", config: "ExperimentConfig") -> "Distilled":
+    from retort.distill.trainer import check_distillation, distil
+
+    check_distillation(workspace, config)
+    open_tracker(workspace)  # before the work, so that a tracker that cannot be reached is reported first
+    with terminal_progress() as progress:
+        return distil(workspace, config, progress=progress)
+
+
+def _log_run(workspace: "Workspace", run: str) -> None:
+    """Log a run with MLflow, unless its database says that this was done."""
+    from retort.search.tracked import distilled_tags, log_missing
+    from retort.tracking import default_tracking_uri, surely_logged
+
+    if not surely_logged(default_tracking_uri(workspace), TRACKED, tags=distilled_tags(workspace, run)):
+        log_missing(open_tracker(workspace), workspace, run)
+
+
 def evaluate(
     run: Annotated[
         str,
@@ -102,61 +122,56 @@ def evaluate(
     split: Annotated[str, typer.Option(help="A split, or 'validate': what the experiment holds out of training.")],
     overrides: Overrides = None,
     engine: Annotated[
-        str, typer.Option(help="exact, or lucene: quantised, as it is deployed; whatever the experiment says.")
+        Literal["exact", "lucene"],
+        typer.Option(help="What searches; lucene has quantised weights, as deployed. The experiment's is ignored."),
     ] = "exact",
     experiment: Annotated[
-        Path | None, typer.Option(help="Of a baseline; by default the latest that was prepared.")
+        Path | None, typer.Option(help="Experiment whose encoder a baseline uses; by default the latest prepared.")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="Another workspace, whose corpus a run is measured on, out of its domain.")
+        str | None, typer.Option(help="Another workspace, on whose corpus a run is measured, out of its domain.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a run or a baseline: R@100, R@10, RR, nDCG@3, FLOPS and L0, all of it by turn number too.
+    """Measure a run or a baseline on a split.
+
+    R@100, R@10, RR, nDCG@3, FLOPS and L0 are measured, all of them by turn number too.
 
     Example: retort evaluate baseline:last --split dev --workspace w
 
     Example: retort evaluate RUN --split dev --engine lucene --workspace w evaluation.quantization_bits=8
     """
-    from retort.config import EvaluationConfig, load_experiment, parse_overrides, validated, with_overrides
-
-    place = open_workspace(workspace)
     from retort.deploy.engines import ENGINES
     from retort.evaluation.evaluate import evaluate_baseline, evaluate_elsewhere, evaluate_run
-    from retort.evaluation.latest import latest_experiment
-    from retort.evaluation.runs import find_run
-    from retort.naming import run_named
+    from retort.naming import check_split, run_named
+    from retort.storage.layout import BASELINE
 
-    if any(word.startswith("evaluation.engine=") for word in overrides or ()):
+    words = overrides or []
+    if any(word.startswith("evaluation.engine=") for word in words):
         raise InputError("evaluation.engine is an option here: --engine lucene, or --engine exact")
     if on is not None and BASELINE.is_name(run):
         raise InputError(f"--on is for runs; a baseline is measured in its own workspace: --workspace {on}")
+    opened = open_workspace(workspace)
     other = None if on is None else open_workspace(on)
+    if not BASELINE.is_name(run):
+        run = run_named(opened, run)
+    check_split(opened if other is None else other, split)
     with terminal_progress() as progress:
         if BASELINE.is_name(run):
-            words = [*(overrides or ()), f"evaluation.engine={engine}"]
-            config = load_experiment(experiment, words) if experiment else latest_experiment(place, words)
-            done = evaluate_baseline(place, run, config, split=split, engines=ENGINES, progress=progress)
+            config = _baseline_experiment(opened, experiment, [*words, f"evaluation.engine={engine}"])
+            done = evaluate_baseline(opened, run, config, split=split, engines=ENGINES, progress=progress)
         else:
-            run = run_named(place, run)
-            # As deep as its experiment says, like the baselines beside it.
-            own = find_run(place, run).read_json(EXPERIMENT)["evaluation"] | {"engine": engine}
-            data = with_overrides({"evaluation": own}, parse_overrides(overrides or ()))
-            settings = validated(EvaluationConfig, data.pop("evaluation"), source="command line")
-            if data:
-                raise InputError(
-                    f"a run is evaluated as it was trained; only evaluation.* can be set, not {list(data)}"
-                )
+            settings = _run_settings(opened, run, words, engine)
             if other is None:
-                done = evaluate_run(place, run, split=split, settings=settings, engines=ENGINES, progress=progress)
+                done = evaluate_run(opened, run, split=split, settings=settings, engines=ENGINES, progress=progress)
             else:
                 done = evaluate_elsewhere(
-                    place, run, on=other, split=split, settings=settings, engines=ENGINES, progress=progress
+                    opened, run, on=other, split=split, settings=settings, engines=ENGINES, progress=progress
                 )
-    beside = None if other is None else _in_domain(place, run)
+    beside = None if other is None else _in_domain(opened, run)
     if as_json:
-        told = {"run": run, "split": split, "folder": done.folder.url(), **done.measures}
-        print_json(told if other is None else told | {"on": other.url, "in_domain": beside})
+        document = {"run": run, "split": split, "folder": done.folder.url(), **done.measures}
+        print_json(document if other is None else document | {"on": other.url, "in_domain": beside})
         return
     from retort.report.render.terminal import table_console
     from retort.report.views.measures import domains_table, measures_table
@@ -167,6 +182,26 @@ def evaluate(
     if other is not None:
         table_console().print(domains_table({f"{on} {split}": done.measures}, beside))
     say(f"run and per-turn measures: {done.folder.url()}")
+
+
+def _baseline_experiment(workspace: "Workspace", experiment: Path | None, words: list[str]) -> "ExperimentConfig":
+    from retort.config import load_experiment
+    from retort.evaluation.latest import latest_experiment
+
+    return latest_experiment(workspace, words) if experiment is None else load_experiment(experiment, words)
+
+
+def _run_settings(workspace: "Workspace", run: str, words: list[str], engine: str) -> "EvaluationConfig":
+    """As deep as the run's experiment says, like the baselines beside it."""
+    from retort.config import EvaluationConfig, parse_overrides, validated, with_overrides
+    from retort.evaluation.runs import find_run, run_experiment
+
+    own = run_experiment(find_run(workspace, run)).evaluation.model_dump(mode="json") | {"engine": engine}
+    data = with_overrides({"evaluation": own}, parse_overrides(words))
+    settings = validated(EvaluationConfig, data.pop("evaluation"), source="command line")
+    if data:
+        raise InputError(f"a run is evaluated as it was trained; only evaluation.* can be set, not {list(data)}")
+    return settings
 
 
 def _loss(measures: dict[str, Any]) -> str:
@@ -181,9 +216,10 @@ def _in_domain(workspace: "Workspace", run: str) -> dict[str, Any] | None:
     """The run's measures on what its experiment evaluates on, where that was done."""
     from retort.errors import WorkspaceError
     from retort.evaluation.latest import latest_evaluation
-    from retort.evaluation.runs import find_run
+    from retort.evaluation.runs import find_run, run_experiment
+    from retort.storage.layout import EVALUATION
 
-    split = find_run(workspace, run).read_json(EXPERIMENT)["corpus"]["evaluate"]
+    split = run_experiment(find_run(workspace, run)).corpus.evaluate
     try:
         folder = latest_evaluation(workspace, run, split=str(split))
     except WorkspaceError:
@@ -200,12 +236,12 @@ def sweep(
     workspace: WorkspaceOption,
     overrides: Overrides = None,
     profile: ProfileOption = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="How many; by default what the space says.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many trials; by default what the space says.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Search a space against two objectives and print its Pareto front.
+    """Search a space against two objectives; print its Pareto front.
 
     Example: retort sweep search_spaces/pareto.yaml --workspace w --trials 8
 
@@ -214,23 +250,16 @@ def sweep(
     """
     from retort.search.space import load_space
 
-    # Mistakes are told of before Ray and torch are imported, which takes seconds.
     loaded = load_space(space, overrides or (), profiles=profile or (), trials=trials)
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
     from retort.report.sweep.drawn import DrawnFront
+    from retort.search.sweep import run_sweep
     from retort.search.tracked import TrackedSweep
-    from retort.search.tuner import run_sweep
     from retort.sweeps.listener import Listeners
 
-    tracked = TrackedSweep(lambda: open_tracker(place), place)
+    tracked = TrackedSweep(lambda: open_tracker(opened), opened)
     listener = Listeners([DrawnFront(), tracked])
     with terminal_progress() as progress, tracked:
-        done = run_sweep(place, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)
-    tell_sweep(done, workspace, as_json)
+        done = run_sweep(opened, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)
+    print_sweep(done, workspace, as_json)
     return 1 if done.failed else 0
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    for command in (prepare, distill, evaluate, sweep):
-        app.command()(command)

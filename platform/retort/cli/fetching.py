@@ -8,22 +8,23 @@ import typer
 from retort.cli.shared import JsonOption, print_json, say, terminal_progress
 from retort.errors import InputError
 
-__all__ = ["register"]
+__all__ = ["fetch"]
 
 
 def fetch(
-    corpus: Annotated[str, typer.Argument(help="topiocqa, qrecc, cast, ikat, mtrag, msmarco, clueweb22.")],
-    to: Annotated[Path, typer.Option(help="Folder for the files; each corpus has its own below it.")],
+    corpus: Annotated[str, typer.Argument(help="One of topiocqa, qrecc, cast, ikat, mtrag, msmarco, clueweb22.")],
+    to: Annotated[Path, typer.Option(help="Folder for the files; each corpus gets a folder of its own in it.")],
     only: Annotated[
-        list[str] | None, typer.Option(help="Names or patterns, such as '2020/*'; may be repeated.")
+        list[str] | None, typer.Option(help="Only the files of these names or patterns, such as '2020/*'; repeatable.")
     ] = None,
-    mirror: Annotated[str | None, typer.Option(help="Address below which CORPUS/NAME are copies of the files.")] = None,
-    registry: Annotated[Path | None, typer.Option(help="A list of files in place of Retort's own.")] = None,
+    mirror: Annotated[str | None, typer.Option(help="Address that has copies of the files as CORPUS/NAME.")] = None,
+    registry: Annotated[Path | None, typer.Option(help="A list of files to use in place of Retort's own.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a corpus's official files, or say where licensed ones are to be had.
+    """Download a corpus's official files, or say who licenses them.
 
-    An interrupted download goes on where it stopped; checksums are compared where they were published.
+    Of files that need a licence it says where they are to be had, and where to put them. An interrupted download goes on where
+    it stopped; checksums are compared where they were published.
 
     Example: retort fetch topiocqa --to corpora --only 'all_history/*'
     """
@@ -56,8 +57,3 @@ def fetch(
         say(f"    from {other.where}, as {folder / other.put}")
     for note in official.notes:
         say(f"  then: {note}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command to the program."""
-    app.command()(fetch)

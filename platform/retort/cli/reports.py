@@ -1,12 +1,11 @@
-"""``retort front``, ``compare``, ``report`` and ``ui``: what came of it."""
+"""``retort front``, ``report`` and ``ui``: what sweeps found."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from retort.cli.comparing import compare
 from retort.cli.shared import (
     JsonOption,
     WorkspaceOption,
@@ -21,20 +20,21 @@ from retort.errors import InputError
 
 if TYPE_CHECKING:
     from retort.storage import Workspace
+    from retort.sweeps.sweep import Sweep
 
-__all__ = ["register", "tell_sweep"]
+__all__ = ["front", "print_sweep", "report", "ui"]
 
 
-def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
-    """A sweep's front, its baselines, and where everything about it is."""
+def print_sweep(done: "Sweep", workspace: str, as_json: bool) -> None:
+    """Print a sweep's front, its baselines, and where everything about it is."""
     from retort.report.render.terminal import table_console
 
     if as_json:
         print_json(done.to_json())
         return
     from retort.report.sweep.front import front_tables
-    from retort.report.sweep.page import PAGE
     from retort.report.views.measures import baselines_table
+    from retort.storage.layout import SWEEP
     from retort.tracking import default_tracking_uri, without_credentials
 
     console = table_console()
@@ -50,13 +50,13 @@ def tell_sweep(done: Any, workspace: str, as_json: bool) -> None:
     if done.baselines:
         console.print(baselines_table(done.baselines, done.split))
     say(f"front: {done.folder.url('front.html')}\n       {done.folder.url('front.png')}")
-    made = done.folder.exists(PAGE)
-    command = f"{program()} report {done.folder.name.split('/')[-1]} --workspace {workspace}"
-    say(f"report: {done.folder.url(PAGE)}" if made else f"all of it as one page for the browser: {command}")
-    say(f"all of it as JSON: {program()} front {done.folder.name.split('/')[-1]} --workspace {workspace} --json")
-    place = done.folder.workspace
-    if place.is_local or "MLFLOW_TRACKING_URI" in os.environ:
-        say(f"MLflow: {program()} ui --workspace {workspace}   ({without_credentials(default_tracking_uri(place))})")
+    made = done.folder.exists(SWEEP.page)
+    command = f"{program()} report {done.label} --workspace {workspace}"
+    say(f"report: {done.folder.url(SWEEP.page)}" if made else f"all of it as one page for the browser: {command}")
+    say(f"all of it as JSON: {program()} front {done.label} --workspace {workspace} --json")
+    opened = done.folder.workspace
+    if opened.is_local or "MLFLOW_TRACKING_URI" in os.environ:
+        say(f"MLflow: {program()} ui --workspace {workspace}   ({without_credentials(default_tracking_uri(opened))})")
 
 
 def front(
@@ -70,7 +70,7 @@ def front(
         int | None,
         typer.Option(
             min=1,
-            help="Registered is this point of the front; by default the cheapest with at most 2 % less than the best.",
+            help="Register this point of the front; by default the cheapest with at most 2 % less than the best.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -87,7 +87,7 @@ def front(
         raise InputError("--point says which student is registered: add --register NAME")
     done = find_sweep(open_workspace(workspace), sweep)
     if register_as is None:
-        tell_sweep(done, workspace, as_json)
+        print_sweep(done, workspace, as_json)
         return
     from retort.search.tracked import register as register_student
     from retort.sweeps.front import front_rows
@@ -100,7 +100,7 @@ def front(
     if as_json:
         print_json({**done.to_json(), "registered": {"name": register_as, "version": version, "run": chosen.run}})
         return
-    tell_sweep(done, workspace, as_json)
+    print_sweep(done, workspace, as_json)
     say(
         f"registered: {register_as} version {version}, alias champion: point {1 + numbered.index(chosen)}, {chosen.run}"
     )
@@ -108,42 +108,47 @@ def front(
 
 
 def report(
-    what: Annotated[str, typer.Argument(metavar="KIND|SWEEP", help="sweep, paper or fronts; or a sweep itself.")],
+    what: Annotated[str, typer.Argument(metavar="KIND|SWEEP", help="paper or fronts, for several sweeps; or a sweep.")],
     workspace: WorkspaceOption,
     sweeps: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[SWEEP]...",
-            help="sweep: the one; fronts: recipes, each a sweep's beginning (one per seed); A,B joins.",
+            help="fronts: families, each the beginning of its sweeps' names (one sweep a seed); A,B is one of both.",
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="paper, fronts: the split that is reported on; by default dev.")
     ] = None,
     sweep: Annotated[
-        list[str] | None, typer.Option("--sweep", help="paper: only these sweeps, or beginnings of names; repeatable.")
+        list[str] | None,
+        typer.Option("--sweep", help="paper: only these sweeps, or beginnings of their names; repeatable."),
     ] = None,
-    baseline: Annotated[str | None, typer.Option(help="fronts: compared with; by default the first recipe.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="fronts: what the others are compared with; by default the first family.")
+    ] = None,
     loss_from: Annotated[
         Literal["unregularised", "best"] | None,
         typer.Option(
-            help="fronts: the choice may lose 2 % of the unregularised student's R@100 (so by default), or of the best "
-            "setting's."
+            help="fronts: the student with at most 2 % less R@100 than this one is chosen: the unregularised student (the "
+            "default), or the best of all."
         ),
     ] = None,
     sure: Annotated[
         bool,
         typer.Option(
-            "--sure", help="fronts: within that loss at the worse end of its interval, not on the mean alone."
+            "--sure", help="fronts: within those 2 % at the worse end of the interval, not on the mean alone."
         ),
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="A directory; by default the sweep's own, or one below reports/ in the workspace."),
+        typer.Option(help="Directory to write to; by default the sweep's own, or one below reports/ in the workspace."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report on a sweep as one page for the browser; or on several: the paper's questions, or recipes against each other.
+    """Write a page on one sweep, or compare several.
+
+    Of several sweeps, paper answers the paper's questions, and fronts sets families of sweeps against each other.
 
     Example: retort report pareto --workspace w
 
@@ -151,7 +156,7 @@ def report(
 
     Example: retort report fronts recipe_l1 recipe_pruned --workspace w
     """
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
     given = {
         "--split": split,
         "--sweep": sweep,
@@ -164,37 +169,38 @@ def report(
         kind = "paper" if what == "paper" else "one sweep"
         raise InputError(f"{', '.join(stray)}: a report on {kind} has no such option; see {program()} report --help")
     if what == "paper":
-        _report_paper(place, [*(sweeps or ()), *(sweep or ())], split or "dev", out, as_json)
+        _report_paper(opened, [*(sweeps or ()), *(sweep or ())], split or "dev", out, as_json)
     elif what == "fronts":
         names = [*(sweeps or ()), *(sweep or ())]
-        _report_fronts(place, names, split or "dev", baseline, loss_from or "unregularised", sure, out, as_json)
+        _report_fronts(opened, names, split or "dev", baseline, loss_from or "unregularised", sure, out, as_json)
     elif what == "sweep" and len(sweeps or ()) == 1:
-        _report_sweep(place, (sweeps or [""])[0], out, as_json)
+        _report_sweep(opened, (sweeps or [""])[0], out, as_json)
     elif what == "sweep" or sweeps:
         raise InputError(
             f"a report is on one sweep, got {', '.join(sweeps or ()) or 'none'}: {program()} report SWEEP; "
             "several are compared by: report fronts, report paper"
         )
     else:
-        _report_sweep(place, what, out, as_json)
+        _report_sweep(opened, what, out, as_json)
 
 
-def _report_sweep(place: "Workspace", name: str, out: Path | None, as_json: bool) -> None:
+def _report_sweep(workspace: "Workspace", name: str, out: Path | None, as_json: bool) -> None:
     from retort.report.render.pages import write_pages
-    from retort.report.sweep.page import PAGE, report_pages
+    from retort.report.sweep.page import report_pages
     from retort.report.sweep.report import sweep_report
+    from retort.storage.layout import SWEEP
 
-    found = sweep_report(place, name)
+    found = sweep_report(workspace, name)
     pages = report_pages(found)
-    where = write_pages(pages, place, found.sweep.folder.name, out)
+    where = write_pages(pages, workspace, found.sweep.folder.name, out)
     if as_json:
-        print_json({"sweep": found.sweep.label, "page": f"{where}/{PAGE}", "files": sorted(pages)})
+        print_json({"sweep": found.sweep.label, "page": f"{where}/{SWEEP.page}", "files": sorted(pages)})
         return
-    say(f"report: {where}/{PAGE}")
+    say(f"report: {where}/{SWEEP.page}")
     say(f"        its figures as PNG and SVG in {where}/figures, what it takes to run it again in {where}/reproduce")
 
 
-def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as_json: bool) -> None:
+def _report_paper(workspace: "Workspace", names: list[str], split: str, out: Path | None, as_json: bool) -> None:
     from retort.report.paper.pages import paper_pages
     from retort.report.paper.runs import paper_report
     from retort.report.paper.tables import claims_table, differences_table, rows_table
@@ -202,8 +208,8 @@ def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as
     from retort.report.render.terminal import table_console
 
     with terminal_progress() as progress:
-        done = paper_report(place, split=split, names=names, progress=progress)
-    where = write_pages(paper_pages(done), place, f"reports/paper-{split}", out)
+        done = paper_report(workspace, split=split, names=names, progress=progress)
+    where = write_pages(paper_pages(done), workspace, f"reports/paper-{split}", out)
     if as_json:
         print_json({"directory": where, **done.to_json()})
         return
@@ -217,7 +223,7 @@ def _report_paper(place: Any, names: list[str], split: str, out: Path | None, as
 
 
 def _report_fronts(
-    place: Any,
+    workspace: "Workspace",
     names: list[str],
     split: str,
     baseline: str | None,
@@ -233,10 +239,10 @@ def _report_fronts(
 
     with terminal_progress() as progress:
         done = fronts_report(
-            place, names, split=split, baseline=baseline, loss_from=loss_from, sure=sure, progress=progress
+            workspace, names, split=split, baseline=baseline, loss_from=loss_from, sure=sure, progress=progress
         )
     name = f"reports/fronts-{split}" + ("" if loss_from == "unregularised" else "-best") + ("-sure" if sure else "")
-    where = write_pages(family_pages(done), place, name, out)
+    where = write_pages(family_pages(done), workspace, name, out)
     if as_json:
         print_json({"directory": where, **done.to_json()})
         return
@@ -246,24 +252,20 @@ def _report_fronts(
 
 def ui(
     workspace: WorkspaceOption,
-    port: Annotated[int, typer.Option(min=1, max=65534, help="MLflow's; Optuna's dashboard has the next one.")] = 5000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65534, help="Port of MLflow; Optuna's dashboard gets the next one.")
+    ] = 5000,
     optuna: Annotated[
-        bool, typer.Option("--optuna/--no-optuna", help="Optuna's dashboard too, where it is installed.")
+        bool, typer.Option("--optuna/--no-optuna", help="Start Optuna's dashboard too, where it is installed.")
     ] = True,
 ) -> int:
-    """Open MLflow's server on what the workspace holds, and Optuna's dashboard on its sweeps.
+    """Show the workspace in MLflow and in Optuna's dashboard.
 
-    MLflow takes half a minute to start and about 2 GB. The dashboard (pip install optuna-dashboard) shows the sweeps as
-    they are now.
+    MLflow's server takes half a minute to start and about 2 GB of memory. The dashboard (pip install optuna-dashboard) shows
+    the sweeps as they are now.
 
     Example: retort ui --workspace w --port 5000
     """
     from retort.cli.servers import serve
 
     return serve(open_workspace(workspace), port, optuna=optuna)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    for command in (front, compare, report, ui):
-        app.command()(command)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from retort.deploy.ask import Answer, Searcher
     from retort.records import Message
 
-__all__ = ["register"]
+__all__ = ["search"]
 
 HELP = (
     "After the passages comes the answer that the conversation goes on from: a passage's number, a text, or nothing.\n"
@@ -34,15 +34,16 @@ def search(
         str | None, typer.Option(help="Begin with this turn of the corpus: its history, and its question.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Where the turn is; by default every split is looked through.")
+        str | None, typer.Option(help="Split of the turn; by default every split is looked through.")
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Passages shown.")] = 5,
     once: Annotated[bool, typer.Option("--once", help="Answer one question, and end: for scripts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold a conversation with a student: ask, see the passages and why they were found, answer, ask on.
+    """Search with a student, in a conversation in the terminal.
 
-    The query's terms are shown with their weights, and whether the question or the conversation brought them.
+    You ask, see the passages and why they were found, answer, and ask on. The query's terms are shown with their weights, and
+    with what brought them: the question or the conversation.
 
     Example: retort search RUN --workspace w
 
@@ -54,18 +55,20 @@ def search(
         raise InputError("--turn brings its own question and history: leave QUESTION and --history out")
     if once and question is None and turn is None:
         raise InputError("--once needs a QUESTION, or a --turn of the corpus")
-    from retort.deploy.ask import Searcher
     from retort.naming import run_named
 
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
+    run = run_named(opened, run)
     said = _messages(history or ())
     if turn is not None:
         from retort.report.views.look import find_turn
 
-        _, found = find_turn(place, turn, split=split)
-        question, said = found.question, list(found.history)
+        _, begun = find_turn(opened, turn, split=split)
+        question, said = begun.question, list(begun.history)
+    from retort.deploy.ask import Searcher
+
     with terminal_progress() as progress:
-        searcher = Searcher(place, run_named(place, run), progress)
+        searcher = Searcher(opened, run, progress)
     if once:
         assert question is not None, "checked above"
         _tell(searcher.ask(question, said, k=k), searcher.run.name, as_json)
@@ -77,7 +80,7 @@ def search(
 def _messages(history: "list[str] | tuple[str, ...]") -> "list[Message]":
     from retort.records import Message
 
-    return [Message("agent" if place % 2 else "user", text) for place, text in enumerate(history)]
+    return [Message("agent" if position % 2 else "user", text) for position, text in enumerate(history)]
 
 
 def _tell(answer: "Answer", run: str, as_json: bool) -> None:
@@ -128,8 +131,3 @@ def _read(prompt: str) -> str | None:
         sys.stdout.write("\n")
         return None
     return line.strip()
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command()(search)

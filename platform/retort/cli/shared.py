@@ -1,11 +1,11 @@
-"""What the commands have in common: their options, and how they open, tell and print."""
+"""What the commands have in common: their options, how they open a workspace and MLflow, and how they print."""
 
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retort.tracking import MlflowTracker
 
 __all__ = [
+    "TRACKED",
     "JsonOption",
     "Overrides",
     "ProfileOption",
@@ -27,14 +28,15 @@ __all__ = [
     "terminal_progress",
 ]
 
+TRACKED: Final = "retort"  # MLflow's experiment
 WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder or URL (s3://...) of the workspace.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
 ]
 ProfileOption = Annotated[
     list[Path] | None,
-    typer.Option("--profile", help="A YAML laid over the file before KEY=VALUE, for another corpus; repeatable."),
+    typer.Option("--profile", help="A YAML whose settings replace the file's, for another corpus; repeatable."),
 ]
 
 
@@ -48,22 +50,22 @@ def terminal_progress() -> Iterator["TerminalProgress"]:
 
 
 def open_workspace(url: str, *, create: bool = False) -> "Workspace":
-    """The workspace that an option names."""
+    """Open the workspace that an option names."""
     from retort.storage import Workspace
 
     return Workspace(url, create=create)
 
 
-def open_tracker(workspace: "Workspace", experiment: str = "retort") -> "MlflowTracker":
-    """MLflow: the server that the environment names, or the workspace's own store."""
+def open_tracker(workspace: "Workspace") -> "MlflowTracker":
+    """Open MLflow: the server that the environment names, or the workspace's own database."""
     from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri
 
     uri = default_tracking_uri(workspace)
-    return MlflowTracker(uri, experiment, default_artifact_root(workspace, uri))
+    return MlflowTracker(uri, TRACKED, default_artifact_root(workspace, uri))
 
 
 def program() -> str:
-    """How the program is called here: by its path where it is not on the PATH, as after ``make sweep`` alone."""
+    """The program's name as a user can type it: its path where it is not on the PATH, as after ``make sweep`` alone."""
     called = Path(sys.argv[0])
     if shutil.which("retort") is not None or called.name != "retort":
         return "retort"

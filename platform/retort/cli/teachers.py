@@ -1,7 +1,7 @@
-"""``retort rewrites`` and ``rankings``: what teachers say, generated here or brought from elsewhere."""
+"""``retort rewrites`` and ``rankings``: what teachers rewrite and rank, generated here or added from files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -49,41 +49,57 @@ def add_rewrites(
 @rewrites.command("generate")
 def generate_rewrites(
     teacher: Annotated[str, typer.Option(help="The teacher's name in the workspace.")],
-    model: Annotated[str, typer.Option(help="The endpoint's name for it, a hub id, or a local path.")],
+    model: Annotated[str, typer.Option(help="The model: the endpoint's name for it, a hub id, or a local path.")],
     split: Annotated[str, typer.Option(help="The split to rewrite.")],
     workspace: WorkspaceOption,
     prompt: Annotated[
         str | None,
-        typer.Option(help="self_contained, question_and_response, informative, canard, or a file of your own."),
+        typer.Option(help="Prompt: self_contained, question_and_response, informative, canard, or a file of yours."),
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="endpoint, hf or vllm; by default endpoint where there is a --base-url, else hf.")
+        Literal["endpoint", "hf", "vllm"] | None,
+        typer.Option(help="What runs the model; by default endpoint where there is a --base-url, else hf."),
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Of an OpenAI-compatible endpoint, up to /v1.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible endpoint, up to /v1.")] = None,
     key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the key; by default OPENAI_API_KEY.")
+        str | None, typer.Option(help="Environment variable that holds the key; by default OPENAI_API_KEY.")
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Requests under way at a time; by default 8.")] = None,
-    max_retries: Annotated[int | None, typer.Option(help="Further attempts of a request; by default 6.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds of silence; by default 120.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(help="By default no limit.")] = None,
-    tokens_per_minute: Annotated[int | None, typer.Option(help="By default no limit.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests at a time; by default 8.")] = None,
+    max_retries: Annotated[
+        int | None, typer.Option(help="Further attempts of a request that failed; by default 6.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds without an answer until a request fails; by default 120.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(help="Most requests a minute; by default no limit.")
+    ] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(help="Most tokens a minute; by default no limit.")] = None,
     limit_name: Annotated[
-        str | None, typer.Option(help="max_tokens (default) or max_completion_tokens, as the endpoint calls it.")
+        Literal["max_tokens", "max_completion_tokens"] | None,
+        typer.Option(help="What the endpoint calls the limit of an answer; by default max_tokens."),
     ] = None,
-    price_in: Annotated[float | None, typer.Option(help="Of a million prompt tokens.")] = None,
-    price_out: Annotated[float | None, typer.Option(help="Of a million answer tokens.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="By default 0.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Of an answer; by default 256.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Where temperature is above 0.")] = None,
-    batch_turns: Annotated[int | None, typer.Option(help="Of a local model; by default 16.")] = None,
-    precision: Annotated[str | None, typer.Option(help="Of a local model: auto, fp32, bf16 or fp16.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first turns, to look at a prompt.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate, and ask nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without a question.")] = False,
+    price_in: Annotated[float | None, typer.Option(help="Price per million prompt tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="Price per million answer tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Temperature of the sampling; by default 0.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of an answer; by default 256.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling, where the temperature is above 0.")] = None,
+    batch_turns: Annotated[
+        int | None, typer.Option(help="Turns that a local model rewrites at a time; by default 16.")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"] | None, typer.Option(help="Number format of a local model.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Rewrite only so many turns, the first, to look at a prompt.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate the cost, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Generate a teacher's rewrites of a split; the same command again asks for those alone that are missing.
+    """Generate a teacher's rewrites of a split.
+
+    The same command again asks for the missing ones only.
 
     Example: retort rewrites generate --teacher qwen --model qwen3 --base-url http://localhost:11434/v1 --split dev -w w
     """
@@ -110,11 +126,11 @@ def generate_rewrites(
         "price_out": price_out,
     }
     settings = _settings(given, endpoint)
-    place = open_workspace(workspace)
+    opened = open_workspace(workspace)
     from retort.shards.rewrites import generate_rewrites as run
     from retort.shards.rewrites import plan_generation
 
-    plan = plan_generation(place, settings, teacher=teacher, split=split, limit=limit)
+    plan = plan_generation(opened, settings, teacher=teacher, split=split, limit=limit)
     for line in _estimate_lines(plan):
         typer.echo(line, err=as_json)
     if dry_run:
@@ -134,7 +150,7 @@ def _settings(given: dict[str, Any], endpoint: dict[str, Any]) -> "RewritingConf
 
     data = {key: value for key, value in given.items() if value is not None}
     reached = {key: value for key, value in endpoint.items() if value is not None}
-    # Without an address the other options of an endpoint stand alone, which is told as a missing base_url.
+    # Without an address the other options of an endpoint stand alone, which is reported as a missing base_url.
     return validated(RewritingConfig, data | ({"endpoint": reached} if reached else {}), source="command line")
 
 
@@ -193,33 +209,34 @@ def add_rankings(
     split: Annotated[str, typer.Option(help="The split that the rankings are of.")],
     workspace: WorkspaceOption,
     format: Annotated[
-        str | None, typer.Option(help="trec or disco; by default disco for a name with .json in it, else trec.")
+        Literal["trec", "disco"] | None,
+        typer.Option(help="By default disco for a file with .json in its name, else trec."),
     ] = None,
     first_row: Annotated[
         int | None,
-        typer.Option(min=0, max=1, help="disco: number of the topics file's first row; by default as it tells."),
+        typer.Option(min=0, max=1, help="disco: number of the topics file's first row; by default found out."),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option(help="Leave out passages that the collection lacks; disco: also rank a part of the rows.")
+        bool,
+        typer.Option(help="Leave out passages that the collection lacks; disco: and allow rows without a ranking."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a teacher's rankings of a split, made elsewhere; they are trained from like those of its rewrites.
+    """Add a teacher's rankings of a split, made elsewhere.
+
+    Students are distilled from them as from the rankings that its rewrites retrieve.
 
     Example: retort rankings add run.json --teacher disco-mistral --split train --workspace w
     """
     from retort.shards.imported import add_rankings as run
 
-    chosen = format or ("disco" if ".json" in file.name else "trec")
-    if chosen not in ("trec", "disco"):
-        raise InputError(f"--format must be trec or disco, got {chosen!r}")
     with terminal_progress() as progress:
         counts = run(
             open_workspace(workspace),
             file,
             teacher=teacher,
             split=split,
-            format="disco" if chosen == "disco" else "trec",
+            format=format or ("disco" if ".json" in file.name else "trec"),
             allow_missing=allow_missing,
             first_row=first_row,
             progress=progress,

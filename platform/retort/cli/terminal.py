@@ -25,7 +25,7 @@ def print_json(document: Any) -> None:
 
 
 class TerminalProgress:
-    """Draws what ``retort.progress.Progress`` is told; a context manager, since bars must be taken down."""
+    """Draws what is reported through ``retort.progress.Progress``; a context manager, since bars must be taken down."""
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr, highlight=False)

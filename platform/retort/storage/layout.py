@@ -104,6 +104,7 @@ class _Sweeps(_Children):
         trials: Folder of the ended trials.
         front: What the sweep found, once it has ended.
         drawings: The front as a picture and as a page.
+        page: The whole report.
         tracking: Where MLflow has it.
     """
 
@@ -112,6 +113,7 @@ class _Sweeps(_Children):
     trials: str = "trials"
     front: str = "front.json"
     drawings: tuple[str, str] = ("front.png", "front.html")
+    page: str = "report.html"
     tracking: str = "tracking.json"
 
     def trial(self, trial: str) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Final
 
 from markupsafe import Markup
 
@@ -19,17 +18,16 @@ from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_
 from retort.report.sweep.report import SweepReport
 from retort.report.sweep.texts import baseline_name, front_numbers
 from retort.report.sweep.turns import turn_figure
+from retort.storage.layout import SWEEP
 from retort.sweeps.trial import TrialPoint, constant_knobs, knob_text, varying_knobs
 
-__all__ = ["PAGE", "report_page", "report_pages"]
-
-PAGE: Final = "report.html"
+__all__ = ["report_page", "report_pages"]
 
 
 def report_pages(report: SweepReport) -> dict[str, bytes]:
     """File name -> content: the page, ``figures/`` as PNG and SVG, ``reproduce/`` with the YAMLs that its commands name."""
     fronts, knobs, turns = _figures(report)
-    pages = {PAGE: _page(report, fronts, knobs, turns).encode()}
+    pages = {SWEEP.page: _page(report, fronts, knobs, turns).encode()}
     for drawn in (*fronts, *knobs, *([turns] if turns is not None else [])):
         pages |= {
             f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn, report.sweep.name).items()
