@@ -27,7 +27,7 @@ from retort.naming import name_all
 from retort.progress import silent
 from retort.report.comparison.runs import compare_runs
 from retort.search.space import SearchSpace
-from retort.search.trial import _Opened, run_trial
+from retort.search.trial import Opened, run_trial
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.texts import PassageTokens
 from retort.sparse.encoders.encoder import encode_ids, initial_student, load_student
@@ -239,7 +239,7 @@ def test_a_run_is_evaluated_over_its_own_vectors(workspace, config, tmp_path):
     assert evaluate_run(workspace, done.run, split="dev", settings=own.evaluation).reused
     settings = {"search": {"training.seed": [0]}, "objectives": {"R@100": "max", "FLOPS": "min"}}
     space = SearchSpace("passages", own.model_dump(mode="json"), SearchSpaceConfig.model_validate(settings))
-    trial = run_trial(_Opened(workspace), space, {"training.seed": own.training.seed})
+    trial = run_trial(Opened(workspace), space, {"training.seed": own.training.seed})
     assert trial["run"] == done.run and 0 < trial["measures"]["R@100"] <= 1
     evaluate_baseline(workspace, "baseline:context", own, split="dev")
     named, _ = name_all(workspace, [done.run, "baseline:context"])

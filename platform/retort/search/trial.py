@@ -15,11 +15,11 @@ from ray import tune
 from retort.search.space import SearchSpace
 from retort.storage import Workspace
 
-__all__ = ["Trial", "run_trial"]
+__all__ = ["Opened", "Trial", "run_trial"]
 
 
-class _Opened:
-    """What trials of one actor share: collections, indexes and training turns, by folder."""
+class Opened:
+    """What the trials of one process share: the workspace's collections, indexes and training turns, each opened once."""
 
     def __init__(self, workspace: Workspace) -> None:
         from retort.shards.index import open_index
@@ -31,7 +31,7 @@ class _Opened:
         self.index = lru_cache(maxsize=2)(lambda name: open_index(workspace.folder(name)))
 
 
-def run_trial(opened: _Opened, space: SearchSpace, point: Mapping[str, object]) -> dict[str, Any]:
+def run_trial(opened: Opened, space: SearchSpace, point: Mapping[str, object]) -> dict[str, Any]:
     """Distil and evaluate one point.
 
     Returns:
@@ -94,7 +94,7 @@ class Trial(tune.Trainable):
 
         fixed = config["fixed"]
         torch.set_num_threads(int(fixed["threads"]))
-        self.opened = _Opened(Workspace(fixed["url"]))
+        self.opened = Opened(Workspace(fixed["url"]))
         self.space = SearchSpace.described(fixed)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
