@@ -234,6 +234,30 @@ def evaluated_path(prepared_path: Path, experiment_file: Path, tmp_path_factory:
     return path
 
 
+@pytest.fixture(scope="session")
+def sweep_here(ray_session: None) -> Callable[[Path, Path], Done]:
+    """``retort sweep SPACE --json``, but the trials run in this process: each of Tune's actors starts for ten seconds.
+
+    What a trial returns is written as the sweep writes it, and ``--resume`` does the rest: front, evaluations, tracking.
+    """
+    from retort.search.following import finished_point
+    from retort.search.space import load_space
+    from retort.search.trial import Opened, run_trial
+    from retort.search.tuner import sweep_folder
+    from retort.sweeps.sweep import write_trial
+
+    def swept(path: Path, space_file: Path) -> Done:
+        workspace, space = Workspace(path), load_space(space_file)
+        opened, folder = Opened(workspace), sweep_folder(workspace, space)
+        for number, config in enumerate(space.first_points()):
+            began = time.monotonic()
+            result = run_trial(opened, space, config)
+            write_trial(folder, finished_point(f"{number:04d}", config, result, time.monotonic() - began))
+        return _run("sweep", space_file, "-w", path, "--resume", "--json")
+
+    return swept
+
+
 @pytest.fixture
 def imported_copy(imported_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(imported_path, tmp_path / "workspace"))

@@ -23,17 +23,17 @@ GRIDS = {
 
 
 @pytest.fixture(scope="module")
-def swept(prepared_path, smoke_space, tmp_path_factory, retort):
+def swept(prepared_path, smoke_space, tmp_path_factory, sweep_here):
     """A workspace with two of the paper's grids, two settings and two seeds each. Reports may be written to it."""
     folder = tmp_path_factory.mktemp("grids")
     path = folder / "workspace"
     shutil.copytree(prepared_path, path)
     for name, keys in GRIDS.items():
-        data = yaml.safe_load(smoke_space.read_text(encoding="utf-8")) | keys | {"sampler": "grid", "concurrent": 2}
+        data = yaml.safe_load(smoke_space.read_text(encoding="utf-8")) | keys | {"sampler": "grid"}
         del data["trials"]
         space = folder / f"{name}.yaml"
         space.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        done = retort("sweep", space, "-w", path, "--json")
+        done = sweep_here(path, space)
         assert done.code == 0, done.err
     return path
 

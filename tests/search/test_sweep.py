@@ -1,12 +1,11 @@
 """Real sweeps of the smoke space through the command line: what they leave behind, failing trials, a killed driver."""
 
 import json
+import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
+import threading
 from pathlib import Path
 
 import optuna
@@ -21,13 +20,15 @@ from retort.distill.trainer import distil
 from retort.errors import RunError
 from retort.evaluation.evaluate import context_input_ids, evaluate_run
 from retort.evaluation.students import open_run
+from retort.search.resources import trial_resources
 from retort.search.space import load_space
 from retort.search.study import write_studies
 from retort.search.tracked import TrackedSweep, log_missing
-from retort.search.tuner import trial_resources
+from retort.search.tuner import sweep_folder as folder_of_sweep
 from retort.sparse.encoders.encoder import encode_ids
 from retort.storage import Workspace
-from retort.sweeps.sweep import find_sweep
+from retort.sweeps.sweep import find_sweep, write_trial
+from retort.sweeps.trial import TrialPoint
 from retort.tracking import MemoryTracker, MlflowTracker, default_tracking_uri
 
 pytestmark = pytest.mark.slow
@@ -234,48 +235,57 @@ def changed_space(smoke_space, folder, **keys):
 
 
 def test_a_failing_trial_is_told_of_and_does_not_end_the_sweep(prepared_copy, smoke_space, tmp_path, retort):
-    keys = {"search": {"training.learning_rate": [1.0e-3, 1.0e30]}, "trials": 3}
+    keys = {"search": {"training.learning_rate": [1.0e-3, 1.0e30]}, "trials": 2}
     space = changed_space(
         smoke_space, tmp_path, **keys, start=[{"training.learning_rate": rate} for rate in (1.0e30, 1.0e-3)]
     )
     done = retort("sweep", space, "-w", prepared_copy, "--json", "training.epochs=2", "concurrent=1")
     assert done.code == 1
     found = done.json()
-    failed = [trial for trial in found["trials"] if trial["status"] == "failed"]
-    assert len(found["trials"]) == 3 and failed and found["front"]
-    for trial in failed:
-        assert trial["config"] == {"training.learning_rate": 1e30} and trial["run"] is None
-        assert "not finite" in trial["error"] and "lower training.learning_rate" in trial["error"]
-        assert f"trial {trial['trial']} failed: " in done.err
+    failed, finished = found["trials"]
+    assert failed["config"] == {"training.learning_rate": 1e30} and failed["run"] is None
+    assert failed["status"] == "failed" and finished["status"] == "finished" and len(found["front"]) == 1
+    assert "not finite" in failed["error"] and "lower training.learning_rate" in failed["error"]
+    assert "trial 0000 failed: " in done.err
     parent, children, _ = tracked(prepared_copy)
-    assert parent.status == "FINISHED" and parent.measures["failed"] == len(failed)
-    status = {"failed": "FAILED", "finished": "FINISHED"}
-    assert {t["trial"]: status[t["status"]] for t in found["trials"]} == {n: c.status for n, c in children.items()}
-    # Each is told of in one line: no tracebacks, no second report by Tune.
+    assert parent.status == "FINISHED" and parent.measures["failed"] == 1
+    assert {number: child.status for number, child in children.items()} == {"0000": "FAILED", "0001": "FINISHED"}
+    # The failure is told in one line: no tracebacks, no second report by Tune.
     assert [
         line
         for line in done.err.splitlines()
         if not re.match(r"(vectors|index|rankings synthetic|training|sweep|evaluation): ", line)
     ] == []
     shown = retort("front", "smoke", "-w", prepared_copy)
-    assert shown.code == 0 and failed[0]["trial"] in shown.out
+    assert shown.code == 0 and "0000" in shown.out
 
 
-def test_a_sweep_of_which_every_trial_fails_is_an_error(prepared_copy, smoke_space, tmp_path, retort):
-    space = changed_space(smoke_space, tmp_path, search={"training.learning_rate": [1.0e30]}, trials=1)
-    done = retort("sweep", space, "-w", prepared_copy, "training.epochs=2")
+def test_a_sweep_of_which_every_trial_fails_is_an_error(prepared_copy, smoke_space, retort):
+    workspace, error = Workspace(prepared_copy), "RunError: not finite: lower training.learning_rate"
+    folder = folder_of_sweep(workspace, load_space(smoke_space))
+    failed = TrialPoint(None, "0000", {"sampling.count": 4}, {}, status="failed", error=error)
+    write_trial(folder, failed)  # its only trial has failed before this start of the sweep
+    done = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 1, "--resume")
     assert done.code == 1 and done.out == ""
-    assert "failed: all 1 trials failed: " in done.err and "lower training.learning_rate" in done.err
+    assert f"failed: all 1 trials failed: {error}" in done.err and "1 trials are kept" in done.err
+
+
+def within_the_space(trial, space):
+    searched = space.settings.search
+    assert trial["config"]["sampling.count"] in searched["sampling.count"]
+    assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
 
 
 def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, retort, kill_when, listing):
     def a_trial_is_there():
         return bool(trials(prepared_copy))
 
-    words = ["sweep", smoke_space, "-w", prepared_copy, "--trials", 4]
+    # One at a time: every actor costs ten seconds. TPE learns from the trials that a resumed sweep has on disk.
+    sweep = ["sweep", smoke_space, "-w", prepared_copy, "--concurrent", 1, "sampler=tpe"]
+    words = [*sweep, "--trials", 3]
     kill_when(words, a_trial_is_there)
     kept = trials(prepared_copy)
-    assert 1 <= len(kept) < 4
+    assert 1 <= len(kept) < 3
     assert not (sweep_folder(prepared_copy) / "record.json").exists()
 
     before = listing(prepared_copy)
@@ -289,22 +299,24 @@ def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, reto
     assert resumed.code == 0, resumed.err
     assert f"{len(kept)} trials are kept" in resumed.err
     after = trials(prepared_copy)
-    assert sorted(after) == [f"{number:04d}.json" for number in range(4)]
+    assert sorted(after) == [f"{number:04d}.json" for number in range(3)]
     assert {name: after[name] for name in kept} == kept
     configurations = [json.dumps(trial["config"], sort_keys=True) for trial in resumed.json()["trials"]]
-    assert len(set(configurations)) == 4
+    assert len(set(configurations)) == 3
     parent, children, _ = tracked(prepared_copy)
-    assert parent.status == "FINISHED" and {c.status for c in children.values()} == {"FINISHED"} and len(children) == 4
+    assert parent.status == "FINISHED" and {c.status for c in children.values()} == {"FINISHED"} and len(children) == 3
 
-    more = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 5)
-    assert more.code == 2 and "has 4 trials, and 5 are asked for; nothing was started: go on with --resume" in more.err
-    extended = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 5, "--resume", "--json")
+    more = retort(*sweep, "--trials", 5)
+    assert more.code == 2 and "has 3 trials, and 5 are asked for; nothing was started: go on with --resume" in more.err
+    extended = retort(*sweep, "--trials", 5, "--resume", "--json")
     assert extended.code == 0, extended.err
     assert len(extended.json()["trials"]) == 5
     assert {name: trials(prepared_copy)[name] for name in after} == after
     assert len(tracked(prepared_copy)[1]) == 5
+    for trial in extended.json()["trials"]:
+        within_the_space(trial, load_space(smoke_space))
     # Fewer than there are: nothing is left to do.
-    assert retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 2, "--json").json() == extended.json()
+    assert retort(*sweep, "--trials", 2, "--json").json() == extended.json()
 
 
 def test_a_trial_that_was_logged_by_half_is_logged_again(swept, smoke_space, tmp_path):
@@ -384,22 +396,10 @@ def test_a_trial_asks_for_what_one_machine_can_give(asked, given):
     assert trial_resources(**({"gpus": 0, "grows": False, "needs_gpu": False} | asked)) == given
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", "tpe"])
-def test_samplers_that_learn(prepared_copy, smoke_space, retort, sampler):
-    done = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 4, "--json", f"sampler={sampler}")
-    assert done.code == 0, done.err
-    found = done.json()
-    space = load_space(smoke_space, [f"sampler={sampler}"])
-    assert len(found["trials"]) == 4 and found["front"]
-    for trial in found["trials"]:
-        assert trial["config"]["sampling.count"] in space.settings.search["sampling.count"]
-        assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
-
-
 def test_a_grid_is_run_once_and_in_parts(prepared_copy, smoke_space, tmp_path, retort):
     variants = {"plain": {"regularization.query": "none"}, "few": {"sampling.count": 2, "sampling.window": [0, 20]}}
     data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
-    data |= {"search": {"training.seed": [0, 1]}, "variants": variants, "sampler": "grid", "concurrent": 2}
+    data |= {"search": {"training.seed": [0, 1]}, "variants": variants, "sampler": "grid", "concurrent": 1}
     del data["trials"]
     path, profile = tmp_path / "grid.yaml", tmp_path / "brief.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
@@ -431,30 +431,46 @@ def test_a_grid_is_run_once_and_in_parts(prepared_copy, smoke_space, tmp_path, r
 
 def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_path, retort):
     data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
-    data |= {"search": {"encoder.passage_tokens": [32, 48]}, "trials": 2, "concurrent": 1}
+    # 64 is the base's own, which is prepared; 48 is prepared by the sweep, before its first trial.
+    data["search"]["encoder.passage_tokens"] = [48, 64]
+    start = [{"encoder.passage_tokens": tokens} for tokens in (48, 64)]
+    data |= {"sampler": "nsga2", "trials": 2, "concurrent": 1, "start": start}
     path = tmp_path / "encoder.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    before = {folder.name for folder in Workspace(prepared_copy).stages("vectors")}
     done = retort("sweep", path, "-w", prepared_copy, "--json")
 
-    # The baselines are those of the base's own encoder (64 tokens), which no trial has.
     assert done.code == 0, done.err
-    assert [trial["status"] for trial in done.json()["trials"]] == ["finished", "finished"]
-    assert set(done.json()["baselines"]) >= {"baseline:context", "baseline:last"}
+    found = done.json()
+    assert [trial["status"] for trial in found["trials"]] == ["finished", "finished"]
+    read = {}
+    for trial in found["trials"]:
+        within_the_space(trial, load_space(smoke_space))
+        run = open_run(Workspace(prepared_copy), trial["run"])
+        read[trial["config"]["encoder.passage_tokens"]] = run.vectors.name
+    assert {read[64]} == before and read[48] not in before
+    # The baselines are those of the base's own encoder.
+    assert set(found["baselines"]) >= {"baseline:context", "baseline:last"}
 
 
-def test_an_interrupted_sweep_is_not_taken_for_a_finished_one(prepared_copy, smoke_space, environment, retort):
-    command = [sys.executable, "-m", "retort.cli", "sweep", smoke_space, "-w", prepared_copy, "--trials", "40"]
-    process = subprocess.Popen(
-        [str(word) for word in command], stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    )
-    ended = time.monotonic() + 120
-    while not list(prepared_copy.glob("sweeps/*/trials/*.json")):
-        assert process.poll() is None and time.monotonic() < ended, "no trial ended"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+def test_an_interrupted_sweep_is_not_taken_for_a_finished_one(prepared_copy, smoke_space, retort):
+    ended = threading.Event()
 
-    assert process.returncode in (1, 130) and "kept" in err.splitlines()[-1]
-    assert not list(prepared_copy.glob("sweeps/*/record.json"))
-    again = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", "40")
+    def interrupt():
+        while not trials(prepared_copy) and not ended.wait(0.02):
+            pass
+        if not ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)  # as Control-C does
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        done = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 40, "--concurrent", 1)
+    finally:
+        ended.set()
+        watcher.join()
+
+    assert done.code in (1, 130) and "kept" in done.err.splitlines()[-1]
+    assert trials(prepared_copy) and not list(prepared_copy.glob("sweeps/*/record.json"))
+    again = retort("sweep", smoke_space, "-w", prepared_copy, "--trials", 40)
     assert again.code == 2 and "go on with --resume" in again.err
