@@ -6,8 +6,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from matplotlib.image import imread
 
 from retort.report.render.table import Table
 from retort.report.render.terminal import terminal_text
-from retort.storage import Workspace
+from retort.storage import Folder, Workspace
+from retort.storage.layout import BASELINE, EVALUATION, RUN, SWEEP
 from retort.sweeps.front import mark_front
+from retort.sweeps.sweep import Sweep, write_description, write_front, write_trial
 from retort.sweeps.trial import TrialPoint
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -115,14 +117,15 @@ def _points() -> list[TrialPoint]:
     for number in range(12):
         variant, weight = list(VARIANTS)[number % 3], 10 ** (-4 + number / 4)
         recall, cost = 0.8 - 0.02 * number - 0.03 * (number % 3), 0.0 if number == 11 else 4 / 2**number
-        measures = {"n": 73.0, "R@100": recall, "FLOPS": cost, "L0": 30.0 / (1 + number), "RR": recall / 2}
+        ranking = {"R@100": recall, "R@10": recall / 1.5, "RR": recall / 2, "nDCG@3": recall / 3, "Judged@10": 0.1}
+        measures = {"n": 73.0, **ranking, "FLOPS": cost, "L0": 30.0 / (1 + number)}
         points.append(
             TrialPoint(
                 f"run-{number:02d}",
                 f"{number:04d}",
                 {"variant": variant, "objective.contrastive_weight": weight, "training.seed": number % 2},
                 measures,
-                seconds={"training": 12.4},
+                seconds={"training": 12.4, "evaluation": 0.5, "step": 13.0, "overhead": 0.2},
             )
         )
     failed = {"variant": next(iter(VARIANTS)), "objective.contrastive_weight": 0.5, "training.seed": 0}
@@ -137,10 +140,31 @@ def _points() -> list[TrialPoint]:
     ]
 
 
+def write_evaluation(
+    workspace: Workspace,
+    parent: str,
+    label: str,
+    measures: Mapping[str, float],
+    by_turn: Mapping[str, Mapping[str, float]],
+    *,
+    inputs: Mapping[str, str] | None = None,
+    **config: object,
+) -> Folder:
+    """An evaluation of plain values; ``test_fixtures.py`` compares what it holds with what a real one does."""
+    folder = workspace.folder(f"{parent}/{label}")
+    given = {"split": "dev", "engine": "exact", "top_k": 100, **config}
+    made_from = {"turns": "10", "judgements": "20", "vectors": "30", **(inputs or {})}
+    with folder.writing("evaluation", 3, config=given, inputs=made_from) as writer:
+        content = json.dumps({**measures, "by_turn": by_turn}).encode()
+        writer.add(folder.write_bytes(EVALUATION.measures, content))
+        writer.counts |= measures
+    return folder
+
+
 @pytest.fixture(scope="session")
 def plain_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with one ended sweep, ``plain-01``, its front and baselines evaluated on dev. Not to be written to."""
-    place = Workspace(tmp_path_factory.mktemp("plain") / "workspace", create=True)
+    workspace = Workspace(tmp_path_factory.mktemp("plain") / "workspace", create=True)
     points = _points()
     settings = {
         "search": {
@@ -157,36 +181,39 @@ def plain_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "start": [],
         "reference": None,
     }
-    further = {"R@10": 0.4, "RR": 0.3, "nDCG@3": 0.2}
+    further = {"R@10": 0.4, "RR": 0.3, "nDCG@3": 0.2, "Judged@10": 0.1}
     baselines = {
         "baseline:context": {"n": 234, "R@100": 0.5, "FLOPS": 13.0, "L0": 66.0, **further},
         "baseline:rewrite:mistral": {"n": 234, "R@100": 0.85, "FLOPS": 3.9, "L0": 40.0, **further},
     }
-    folder = place.folder("sweeps/plain-01")
-    front = {
-        "objectives": OBJECTIVES,
-        "hypervolume": 0.25,
-        "reference": {"R@100": 0.4, "FLOPS": 13.5},
-        "split": "dev",
-        "baselines": baselines,
-        "trials": [asdict(point) for point in points],
-    }
-    described = {"name": "plain", "base": {"corpus": {"evaluate": "dev"}}, "settings": settings}
-    with folder.writing("sweep", 1, config={"trials": 13}, inputs={"passages": "ab12"}) as writer:
-        writer.add(folder.write_bytes("sweep.json", json.dumps(described).encode()))
-        writer.add(folder.write_bytes("front.json", json.dumps(front).encode()))
-        for point in points:
-            writer.add(folder.write_bytes(f"trials/{point.trial}.json", json.dumps(asdict(point)).encode()))
-    measured = {f"runs/{point.run}/evaluations": point.evaluation for point in points if point.evaluation}
-    measured |= {f"baselines/{name[9:].replace(':', '-')}": own for name, own in baselines.items()}
+    sweep = Sweep(
+        folder=workspace.folder(SWEEP.folder("plain-01")),
+        name="plain",
+        points=tuple(points),
+        trials=13,
+        ended=True,
+        base={"corpus": {"evaluate": "dev"}},
+        settings=settings,
+        hypervolume=0.25,
+        reference={"R@100": 0.4, "FLOPS": 13.5},
+        split="dev",
+        baselines=baselines,
+    )
+    description = {"name": sweep.name, "base": sweep.base, "settings": settings}
+    with sweep.folder.writing("sweep", 1, config={"trials": 13}, inputs={"passages": "ab12"}) as writer:
+        writer.add(write_description(sweep.folder, description), write_front(sweep))
+        writer.add(*(write_trial(sweep.folder, point) for point in points))
+    measured = {RUN.evaluations(point.run): point.evaluation for point in points if point.run and point.evaluation}
+    measured |= {BASELINE.evaluations(name): own for name, own in baselines.items()}
     for number, (parent, own) in enumerate(measured.items()):
         by_turn = {
-            str(turn): {"n": 30 if turn < 5 else 4, "R@100": own["R@100"] / turn, "L0": own["L0"] + turn}
+            str(turn): {**own, "n": 30 if turn < 5 else 4, "R@100": own["R@100"] / turn, "L0": own["L0"] + turn}
             for turn in range(1, 8)
         }
-        evaluation = place.folder(f"{parent}/plain-dev-exact-{number:02d}")
-        with evaluation.writing("evaluation", 2, config={"split": "dev", "engine": "exact"}, inputs={}) as writer:
-            content = json.dumps({**own, "by_turn": by_turn}).encode()
-            writer.add(evaluation.write_bytes("measures.json", content))
-            writer.counts |= own
-    return Path(place.root)
+        write_evaluation(workspace, parent, f"plain-dev-exact-{number:02d}", own, by_turn)
+    return Path(workspace.root)
+
+
+@pytest.fixture
+def write_plain_evaluation() -> Callable[..., Folder]:
+    return write_evaluation

@@ -20,6 +20,7 @@ from retort.report.sweep.report import sweep_report
 from retort.report.sweep.texts import front_numbers
 from retort.report.sweep.turns import turn_figure
 from retort.storage import Workspace
+from retort.storage.layout import BASELINE, RUN
 
 FIGURES = ("front-flops", "front-l0", "slices", "parallel", "importance", "turns")
 CHARTS = 1 + 1 + 3 * 2 + 1 + 1 + 2
@@ -375,19 +376,23 @@ def test_what_would_need_a_network_or_fails_would_be_seen(browse, tmp_path):
     assert "TypeError" in complaints[0] and complaints[1] == "asked for http://example.org/a.png"
 
 
-def test_evaluations_of_other_corpora_and_other_encoders_are_not_taken(changed):
-    # The latest of a run are out of its domain and another engine's; the latest of a baseline has another encoder's measures.
-    place = Workspace(changed)
-    report = sweep_report(place, "plain")
-    for parent, config, counts in (
-        (f"runs/{report.sweep.front[0].run}/evaluations", {"split": "dev", "engine": "exact", OUT_OF_DOMAIN: True}, {}),
-        (f"runs/{report.sweep.front[0].run}/evaluations", {"split": "dev", "engine": "lucene"}, {}),
-        ("baselines/context", {"split": "dev", "engine": "exact"}, {"R@100": 0.9, "FLOPS": 1.0}),
-    ):
-        folder = place.folder(f"{parent}/later-{config['engine']}")
-        with folder.writing("evaluation", 2, config=config, inputs={}) as writer:
-            writer.add(folder.write_bytes("measures.json", b'{"by_turn": {}}'))
-            writer.counts |= counts
-    again = sweep_report(place, "plain")
-    assert again.by_turn == report.by_turn
-    assert [asdict(replace(point)) for point in again.sweep.front] == [asdict(point) for point in report.sweep.front]
+def test_evaluations_of_other_corpora_encoders_and_engines_are_not_taken(changed, write_plain_evaluation):
+    # Each is later than the one of the sweep, and has other figures by turn.
+    workspace = Workspace(changed)
+    report = sweep_report(workspace, "plain")
+    point = report.sweep.front[0]
+    evaluations, of_context = RUN.evaluations(point.run), BASELINE.evaluations("baseline:context")
+    by_turn = {"1": {**point.evaluation, "n": 30, "R@100": 0.123}}
+    write_plain_evaluation(workspace, evaluations, "later-1", point.evaluation, by_turn, **{OUT_OF_DOMAIN: True})
+    quantised = {"engine": "lucene", "quantization_bits": 8}
+    write_plain_evaluation(workspace, evaluations, "later-2", point.evaluation, by_turn, **quantised)
+    write_plain_evaluation(workspace, evaluations, "later-3", point.evaluation, by_turn, split="train")
+    of_encoder = {**report.sweep.baselines["baseline:context"], "R@100": 0.9, "FLOPS": 1.0}
+    write_plain_evaluation(workspace, of_context, "later-4", of_encoder, by_turn)
+    again = sweep_report(workspace, "plain")
+    assert again.by_turn == report.by_turn and len(report.by_turn) > 2
+    assert [asdict(one) for one in again.sweep.front] == [asdict(one) for one in report.sweep.front]
+
+    # One that does count is taken, so that those above could have been.
+    write_plain_evaluation(workspace, evaluations, "later-5", point.evaluation, by_turn)
+    assert sweep_report(workspace, "plain").by_turn != report.by_turn
