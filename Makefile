@@ -14,7 +14,7 @@ LUCENE_STAMP := $(VENV)/.stamp-lucene
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
-STAGE_TESTS := tests/shards tests/search
+STAGE_TESTS := tests/shards tests/search tests/report/test_reports.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,15 +29,19 @@ sweep: $(RUN_STAMP) ## distil students on a small synthetic corpus and print the
 	$(BIN)/retort import synthetic --workspace "$(WORKSPACE)"
 	$(BIN)/retort sweep search_spaces/pareto.yaml --workspace "$(WORKSPACE)"
 
-# Two halves side by side, since most tests keep one processor busy: half the time on two.
-test: $(DEV_STAMP) ## run the tests
+# Two halves side by side, since most tests keep one processor busy: half the time on two. Coverage is of both halves; what
+# Ray's workers and other processes run is not counted.
+test: $(DEV_STAMP) ## run the tests, and print which lines and branches they reach
+	@$(BIN)/coverage erase
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-stages test-rest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 test-stages: $(DEV_STAMP)
-	$(BIN)/python -m pytest -q $(STAGE_TESTS)
+	$(BIN)/coverage run -m pytest -q $(STAGE_TESTS)
 
 test-rest: $(DEV_STAMP)
-	$(BIN)/python -m pytest -q $(STAGE_TESTS:%=--ignore=%) tests
+	$(BIN)/coverage run -m pytest -q $(STAGE_TESTS:%=--ignore=%) tests
 
 check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: what CI runs
 	$(BIN)/ruff check .
@@ -77,7 +81,7 @@ bench: $(BENCH_STAMP) ## measure speed beside peers on DATA=folder of conversati
 	$(BIN)/python benchmarks/table.py --results $(RESULTS)
 
 clean: ## remove caches and build products; keeps .venv and workspaces
-	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info
+	rm -rf build dist site .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis platform/*.egg-info
 	find platform jobs tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # ensurepip writes pip last but for the activation scripts: a virtual environment with pip is a whole one.

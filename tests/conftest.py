@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "search_spaces" / "smoke.yaml"
 TWINS = 12  # judged passages of which the second part holds a copy
 
-# A deadline tests the machine: what else runs on it decides.
-hypothesis.settings.register_profile("retort", deadline=None)
+# A deadline tests the machine: what else runs on it decides. So does the check for inputs that are slow to make.
+hypothesis.settings.register_profile("retort", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("retort")
 
 
