@@ -328,7 +328,7 @@ def test_a_trial_that_was_logged_by_half_is_logged_again(swept, smoke_space, tmp
     folder = Workspace(path).folder(f"sweeps/{sweep_folder(path).name}")
     folder.write_bytes("tracking.json", json.dumps({"uri": tracker.uri, "run_id": parent.run_id}).encode())
     with TrackedSweep(lambda: tracker, Workspace(path)) as listener:
-        listener.started(folder, load_space(smoke_space))
+        listener.started(folder, load_space(smoke_space).description())
         listener.flush()
     children = tracker.find(parent=parent.run_id)
     assert sorted(child.tags["retort.trial"] for child in children) == ["0000", "0001", "0002"]
@@ -344,7 +344,7 @@ def test_a_sweep_whose_run_was_deleted_in_mlflow_is_logged_anew(swept, smoke_spa
     tracker.discard(gone)
     folder.write_bytes("tracking.json", json.dumps({"uri": tracker.uri, "run_id": gone}).encode())
     with TrackedSweep(lambda: tracker, Workspace(path)) as listener:
-        listener.started(folder, load_space(smoke_space))
+        listener.started(folder, load_space(smoke_space).description())
         listener.flush()
     parent = folder.read_json("tracking.json")["run_id"]
     assert parent != gone and len(tracker.find(parent=parent)) == 3
@@ -377,7 +377,7 @@ def test_a_tracker_that_goes_away_is_told_of_and_hides_nothing(swept, smoke_spac
         pytest.raises(RunError, match=r"MLflow at .* failed: gone"),
         TrackedSweep(lambda: tracker, Workspace(path)) as listener,
     ):
-        listener.started(folder, load_space(smoke_space))
+        listener.started(folder, load_space(smoke_space).description())
 
 
 @pytest.mark.parametrize(
