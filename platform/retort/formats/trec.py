@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,9 @@ import pyarrow as pa
 from retort.errors import DataError
 from retort.formats.lines import read_lines
 from retort.records import Judgement
-from retort.sparse.search.exact import Ranking
+
+if TYPE_CHECKING:
+    from retort.sparse.search.exact import Ranking
 
 __all__ = [
     "RankedTurn",
@@ -184,7 +186,7 @@ def _shown(line: str) -> str:
 
 
 def run_scores(
-    query_ids: Sequence[str], rankings: Sequence[Ranking], doc_ids: pa.ChunkedArray
+    query_ids: Sequence[str], rankings: "Sequence[Ranking]", doc_ids: pa.ChunkedArray
 ) -> dict[str, dict[str, float]]:
     """Rankings as query_id -> doc_id -> score, best first; a query that retrieved nothing is left out."""
     run: dict[str, dict[str, float]] = {}
