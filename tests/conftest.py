@@ -242,8 +242,8 @@ def sweep_here(ray_session: None) -> Callable[[Path, Path], Done]:
     """
     from retort.search.following import finished_point
     from retort.search.space import load_space
-    from retort.search.trial import Opened, run_trial
     from retort.search.sweep import sweep_folder
+    from retort.search.trial import Opened, run_trial
     from retort.sweeps.sweep import write_trial
 
     def swept(path: Path, space_file: Path) -> Done:

@@ -23,8 +23,8 @@ from retort.evaluation.students import open_run
 from retort.search.resources import trial_resources
 from retort.search.space import load_space
 from retort.search.study import write_studies
-from retort.search.tracked import TrackedSweep, log_missing
 from retort.search.sweep import sweep_folder as folder_of_sweep
+from retort.search.tracked import TrackedSweep, log_missing
 from retort.sparse.encoders.encoder import encode_ids
 from retort.storage import Workspace
 from retort.sweeps.sweep import find_sweep, write_trial
