@@ -193,7 +193,7 @@ def bad(words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        bad(["{run}", "broken.trec"], "broken.trec:2: the score 'high' is no number"),
+        bad(["{run}", "broken.trec"], "broken.trec:2: the score of {turn} must be a number, got 'high'"),
         bad(["{run}", "none.trec"], "there is no file none.trec"),
         bad(["{run}", "other.trec"], "none of its 1 query_ids (zzz) is a judged turn of dev"),
         bad(["{run}", "x={run}"], "are the same, {run}; name each once"),
@@ -223,7 +223,8 @@ def test_what_is_wrong_is_told_in_one_line(words, message, compare, run, trec, t
     done = compare(*(word.replace("{run}", run) for word in words))
     assert (done.code, done.out) == (2, "")
     (line,) = done.err.splitlines()
-    assert line.startswith("error: ") and message.replace("{run}", run) in line
+    assert line.startswith("error: ")
+    assert message.replace("{run}", run).replace("{turn}", first.split()[0]) in line
 
 
 def test_json_of_a_comparison_on_held_out_turns(compare, run):
