@@ -270,12 +270,6 @@ def test_a_sweep_of_which_every_trial_fails_is_an_error(prepared_copy, smoke_spa
     assert f"failed: all 1 trials failed: {error}" in done.err and "1 trials are kept" in done.err
 
 
-def within_the_space(trial, space):
-    searched = space.settings.search
-    assert trial["config"]["sampling.count"] in searched["sampling.count"]
-    assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
-
-
 def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, retort, kill_when, listing):
     def a_trial_is_there():
         return bool(trials(prepared_copy))
@@ -314,7 +308,8 @@ def test_a_killed_sweep_goes_on_with_all_it_had(prepared_copy, smoke_space, reto
     assert {name: trials(prepared_copy)[name] for name in after} == after
     assert len(tracked(prepared_copy)[1]) == 5
     for trial in extended.json()["trials"]:
-        within_the_space(trial, load_space(smoke_space))
+        assert trial["config"]["sampling.count"] in (4, 8)
+        assert 1e-4 <= trial["config"]["regularization.query_weight"] <= 1e-2
     # Fewer than there are: nothing is left to do.
     assert retort(*sweep, "--trials", 2, "--json").json() == extended.json()
 
@@ -432,9 +427,9 @@ def test_a_grid_is_run_once_and_in_parts(prepared_copy, smoke_space, tmp_path, r
 def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_path, retort):
     data = yaml.safe_load(smoke_space.read_text(encoding="utf-8"))
     # 64 is the base's own, which is prepared; 48 is prepared by the sweep, before its first trial.
-    data["search"]["encoder.passage_tokens"] = [48, 64]
-    start = [{"encoder.passage_tokens": tokens} for tokens in (48, 64)]
-    data |= {"sampler": "nsga2", "trials": 2, "concurrent": 1, "start": start}
+    data["search"] = {"sampling.count": [4, 8], "encoder.passage_tokens": [48, 64]}
+    start = [{"sampling.count": 4, "encoder.passage_tokens": 48}, {"sampling.count": 8, "encoder.passage_tokens": 64}]
+    data |= {"sampler": "nsga2", "trials": 3, "concurrent": 1, "start": start}  # the third is NSGA-II's
     path = tmp_path / "encoder.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     before = {folder.name for folder in Workspace(prepared_copy).stages("vectors")}
@@ -442,13 +437,13 @@ def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_
 
     assert done.code == 0, done.err
     found = done.json()
-    assert [trial["status"] for trial in found["trials"]] == ["finished", "finished"]
+    assert [trial["status"] for trial in found["trials"]] == ["finished"] * 3
     read = {}
     for trial in found["trials"]:
-        within_the_space(trial, load_space(smoke_space))
         run = open_run(Workspace(prepared_copy), trial["run"])
-        read[trial["config"]["encoder.passage_tokens"]] = run.vectors.name
-    assert {read[64]} == before and read[48] not in before
+        assert trial["config"]["sampling.count"] == run.config.sampling.count
+        read.setdefault(trial["config"]["encoder.passage_tokens"], set()).add(run.vectors.name)
+    assert read.keys() == {48, 64} and read[64] == before and len(read[48]) == 1 and not read[48] & before
     # The baselines are those of the base's own encoder.
     assert set(found["baselines"]) >= {"baseline:context", "baseline:last"}
 
