@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from retort.corpora.collection import passage_parts, passage_rows
+from retort.corpora.importing import ImportRequest
 from retort.corpora.readers.topiocqa import import_topiocqa
 from retort.corpora.turns import read_judgements, read_turns
 from retort.errors import DataError
@@ -33,13 +34,8 @@ pytestmark = [
 def workspace(tmp_path_factory):
     workspace = Workspace(tmp_path_factory.mktemp("mtrag") / "workspace", create=True)
     for split, (turns, conversations, judgements) in SIZES.items():
-        report = import_topiocqa(
-            MTRAG / f"topics_{split}.json",
-            MTRAG / "collection.tsv",
-            split=split,
-            workspace=workspace,
-            qrels=MTRAG / f"qrels_{split}.txt",
-        ).report
+        request = ImportRequest(workspace, split, [MTRAG / "collection.tsv"], qrels=MTRAG / f"qrels_{split}.txt")
+        report = import_topiocqa(request, MTRAG / f"topics_{split}.json").report
         assert (report.turns, report.conversations, report.judgements) == (turns, conversations, judgements)
         assert report.dropped == {} and report.warnings == ()
         assert report.passages_added + report.passages_known == 37_224

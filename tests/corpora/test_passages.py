@@ -1,13 +1,14 @@
 """Collections in every form: the same passages, whole files or an error, and places across several files."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.formats.packings import PACKINGS
 
-from retort.corpora.importing import import_collection
+from retort.corpora.importing import ImportRequest, import_collection
 from retort.corpora.official.published import differences, official_part, published_counts
 from retort.corpora.passages import PassageFile, PassageFiles
 from retort.errors import DataError
@@ -41,7 +42,7 @@ FORMS = {"c.tsv": tsv(), "c.jsonl": jsonl(), "c.parquet": parquet(), "c.ndjson":
 
 
 def read(*paths, **options):
-    return [p for _, p in PassageFiles([PassageFile(path) for path in paths], **options).passages()]
+    return [p for _, p in PassageFiles(paths, **options).passages()]
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -71,14 +72,13 @@ def test_a_folder_is_its_files_by_name_and_an_error_names_the_right_one(tmp_path
     (tmp_path / "c/b/y.jsonl").write_text('{"id": 3, "contents": "three"}\n\n{"id": 4, "contents": "four"}\n')
     assert [p.doc_id for p in read(tmp_path / "c")] == ["3", "4", "1", "2"]
     workspace = Workspace(tmp_path / "w", create=True)
-    done = import_collection(PassageFiles([PassageFile(tmp_path / "c")]), workspace=workspace)
+    request = ImportRequest(workspace, None, [tmp_path / "c"])
+    done = import_collection(request)
     assert done.report.passages_added == 4 and done.report.split is None
-    assert import_collection(PassageFiles([PassageFile(tmp_path / "c")]), workspace=workspace).report.skipped
+    assert import_collection(request).report.skipped
     (tmp_path / "c/z.tsv").write_text("1\tone\n4\tfour again\n")
     with pytest.raises(DataError, match=r"z\.tsv:2: doc_id '4' is in .*y\.jsonl:3 already; remove one of the two"):
-        import_collection(
-            PassageFiles([PassageFile(tmp_path / "c")]), workspace=Workspace(tmp_path / "other", create=True)
-        )
+        import_collection(replace(request, workspace=Workspace(tmp_path / "other", create=True)))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no passage files"):
         read(tmp_path / "empty")

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from retort.corpora.collection import read_doc_ids, read_passages
+from retort.corpora.importing import ImportRequest
 from retort.corpora.readers.topics import read_topics
 from retort.corpora.readers.topiocqa import import_topiocqa
 from retort.corpora.turns import read_judgements, read_turns, splits
@@ -49,9 +50,13 @@ def files(folder, topics=None, collection=COLLECTION, qrels=None):
     return paths, None if qrels is None else write("qrels.txt", qrels)
 
 
+def import_files(topics, collection, **request):
+    return import_topiocqa(ImportRequest(collection=[collection], **request), topics)
+
+
 def run(folder, workspace, *, split="dev", allow_missing=False, **contents):
     paths, qrels = files(folder, **contents)
-    done = import_topiocqa(*paths, split=split, workspace=workspace, qrels=qrels, allow_missing=allow_missing)
+    done = import_files(*paths, split=split, workspace=workspace, qrels=qrels, allow_missing=allow_missing)
     return done.report
 
 
@@ -102,12 +107,12 @@ def test_gzip_byte_order_marks_and_carriage_returns_are_read(tmp_path, workspace
     )
     compressed = tmp_path / "collection.tsv.gz"
     compressed.write_bytes(gzip.compress(bom + paths[1].read_bytes()))
-    import_topiocqa(paths[0], compressed, split="dev", workspace=workspace, qrels=qrels)
+    import_files(paths[0], compressed, split="dev", workspace=workspace, qrels=qrels)
 
     assert read_passages(workspace, [0])[0] == Passage("1", "Rome [SEP] History", "Rome is old.")
     compressed.write_bytes(compressed.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"collection\.tsv\.gz:\d+: is no whole gzip file .*cut off"):
-        import_topiocqa(paths[0], compressed, split="other", workspace=workspace)
+        import_files(paths[0], compressed, split="other", workspace=workspace)
 
 
 def test_line_separators_of_unicode_do_not_end_a_line(tmp_path, workspace):
@@ -234,7 +239,7 @@ def test_a_missing_file_is_named(tmp_path, workspace, role):
     paths, qrels = files(tmp_path, qrels=QRELS)
     (tmp_path / role).unlink()
     with pytest.raises(DataError, match=rf"{re.escape(role)}: cannot be read: No such file"):
-        import_topiocqa(*paths, split="dev", workspace=workspace, qrels=qrels)
+        import_files(*paths, split="dev", workspace=workspace, qrels=qrels)
 
 
 def test_missing_positives_are_refused_or_dropped_and_counted(tmp_path, workspace):
@@ -285,5 +290,5 @@ def test_progress_is_told(tmp_path, workspace):
         told.append((stage, done, total, note))
 
     paths, _ = files(tmp_path, collection=COLLECTION + "".join(f"p{i}\tx\ty\n" for i in range(9000)))
-    import_topiocqa(*paths, split="dev", workspace=workspace, progress=progress)
+    import_files(*paths, split="dev", workspace=workspace, progress=progress)
     assert told == [("passages", 8192, None, ""), ("passages", 9003, 9003, "imported")]

@@ -1,7 +1,7 @@
 """``retort import``: the conversational corpora of the field, plain forms of them, collections with queries, a generated one."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ from retort.errors import InputError
 
 if TYPE_CHECKING:
     from retort.corpora.importing import CorpusImport
+    from retort.corpora.passages import PassageFile
     from retort.corpora.report import ImportReport
 
 __all__ = ["imports"]
@@ -40,29 +41,34 @@ class ImportOptions:
     ] = False
     as_json: JsonOption = False
 
-    def read(self, reader: "Callable[..., CorpusImport]", *files: object, **others: object) -> None:
+    def read(
+        self,
+        reader: "Callable[..., CorpusImport]",
+        *files: Path,
+        collection: "Sequence[Path | PassageFile]" = (),
+        qrels: Path | None = None,
+        **others: object,
+    ) -> None:
         """Import a corpus with the rewrites that come with it, and print what was written.
 
         Args:
-            reader: Reads the corpus; it gets these options beside what follows.
-            *files: What it reads.
-            **others: Further options of its own.
+            reader: Reads the corpus; it gets what is asked for, then the files and options of its own.
+            *files: The reader's own files.
+            collection: Files and folders of passages.
+            qrels: Judgements.
+            **others: The reader's own options.
         """
         from dataclasses import asdict
 
+        from retort.corpora.importing import ImportRequest
         from retort.teachers.imports import write_rewrites
 
         workspace = open_workspace(self.workspace, create=True)
         with terminal_progress() as progress:
-            done = reader(
-                *files,
-                workspace=workspace,
-                split=self.split,
-                relevant_from=self.relevant_from,
-                allow_missing=self.allow_missing,
-                progress=progress,
-                **others,
+            request = ImportRequest(
+                workspace, self.split, collection, qrels, self.relevant_from, self.allow_missing, progress
             )
+            done = reader(request, *files, **others)
         counts = {}
         for teacher, rewrites in done.rewrites.items():
             assert done.report.split is not None, "rewrites are of a split"
@@ -126,7 +132,7 @@ def _topiocqa(
         if not equals or not file:
             raise InputError(f"--rewrites: expected NAME=FILE, got {word!r}")
         named[checked_name(name, "teacher")] = Path(file)
-    options.read(import_topiocqa, topics, collection, qrels=qrels, variant=variant, rewrites=named)
+    options.read(import_topiocqa, topics, collection=[collection], qrels=qrels, variant=variant, rewrites=named)
 
 
 @_command("qrecc")
@@ -147,7 +153,7 @@ def _qrecc(
     """
     from retort.corpora.readers.qrecc import import_qrecc
 
-    options.read(import_qrecc, turns, collection, qrels=qrels, first_rewritten=first_rewritten)
+    options.read(import_qrecc, turns, collection=collection, qrels=qrels, first_rewritten=first_rewritten)
 
 
 @_command("cast")
@@ -182,7 +188,7 @@ def _cast(
     options.read(
         import_cast,
         topics,
-        named_sources(collection),
+        collection=named_sources(collection),
         year=year,
         qrels=qrels,
         resolved=resolved,
@@ -208,7 +214,7 @@ def _ikat(
     """
     from retort.corpora.readers.ikat import import_ikat
 
-    options.read(import_ikat, topics, collection, year=year, qrels=qrels)
+    options.read(import_ikat, topics, collection=collection, qrels=qrels, year=year)
 
 
 @_command("mtrag")
@@ -230,7 +236,9 @@ def _mtrag(
     """
     from retort.corpora.readers.mtrag import import_mtrag
 
-    options.read(import_mtrag, questions, collection, qrels=qrels, conversations=conversations, rewrites=rewrites)
+    options.read(
+        import_mtrag, questions, collection=collection, qrels=qrels, conversations=conversations, rewrites=rewrites
+    )
 
 
 @_command("beir")
@@ -267,7 +275,7 @@ def _msmarco(
     """
     from retort.corpora.readers.beir import import_msmarco
 
-    options.read(import_msmarco, collection, queries=queries, qrels=qrels)
+    options.read(import_msmarco, collection=collection, qrels=qrels, queries=queries)
 
 
 @_command("jsonl")
@@ -283,7 +291,7 @@ def _jsonl(
     """
     from retort.corpora.readers.plain import import_jsonl
 
-    options.read(import_jsonl, turns, collection, qrels=qrels)
+    options.read(import_jsonl, turns, collection=collection, qrels=qrels)
 
 
 @imports.command("synthetic")

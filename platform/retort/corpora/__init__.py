@@ -15,7 +15,7 @@ from retort.corpora.collection import (
 )
 from retort.corpora.context import Context, context_ids, context_of, context_text
 from retort.corpora.holdout import validation_conversations
-from retort.corpora.importing import CorpusImport
+from retort.corpora.importing import CorpusImport, ImportRequest
 from retort.corpora.readers.beir import import_beir, import_msmarco
 from retort.corpora.readers.cast import import_cast
 from retort.corpora.readers.ikat import import_ikat
@@ -32,6 +32,7 @@ __all__ = [
     "CorpusImport",
     "ImportCounts",
     "ImportReport",
+    "ImportRequest",
     "PassagePart",
     "SyntheticCorpus",
     "SyntheticImport",

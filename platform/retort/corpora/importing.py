@@ -5,7 +5,7 @@ judgements need is found in it or refused, and the split is committed last. Noth
 right.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 from retort.corpora.collection import ImportCounts, import_passages, passages_by_id
 from retort.corpora.judgements import read_judged
 from retort.corpora.official.published import differences, published_counts
-from retort.corpora.passages import PassageFiles
+from retort.corpora.passages import PassageFile, PassageFiles
 from retort.corpora.report import ImportReport, shape_of
 from retort.corpora.turns import check_split, check_split_name, write_turns
 from retort.errors import DataError
@@ -22,11 +22,34 @@ from retort.progress import Progress, silent
 from retort.records import Judgement, Rewrite, Turn
 from retort.storage import Workspace
 
-__all__ = ["Conversations", "CorpusImport", "import_collection", "import_split", "options_digest"]
+__all__ = ["Conversations", "CorpusImport", "ImportRequest", "import_collection", "import_split", "options_digest"]
 
 MISSING: Final = "positives that the collection lacks"
 MISSING_RESPONSES: Final = "responses that the collection lacks"
 OTHER_JUDGEMENTS: Final = "judgements of turns that are not in the split"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What every import is asked for, whatever the corpus: a reader gets it beside the corpus's own files.
+
+    Attributes:
+        workspace: The workspace to write to.
+        split: Name of the split in the workspace; None: passages alone, which only MS MARCO's reader imports.
+        collection: Files and folders of passages.
+        qrels: TREC judgements; None: each passage that a turn names as its positive has relevance 1.
+        relevant_from: Least relevance that makes a passage a positive; None: 1, or what the corpus's own rule says.
+        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
+        progress: Called with the number of passages read so far.
+    """
+
+    workspace: Workspace
+    split: str | None
+    collection: Sequence[Path | PassageFile] = ()
+    qrels: Path | None = None
+    relevant_from: int | None = None
+    allow_missing: bool = False
+    progress: Progress = silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,45 +97,48 @@ def options_digest(**options: object) -> str:
 
 def import_split(
     read: Conversations,
-    files: Callable[[Mapping[str, str]], PassageFiles],
+    request: ImportRequest,
     *,
-    split: str,
-    workspace: Workspace,
     inputs: Mapping[str, str],
-    qrels: Path | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
     corpus: str = "",
     part: str | None = None,
-    progress: Progress = silent,
+    excluded: Collection[str] = frozenset(),
+    with_header: bool = False,
 ) -> CorpusImport:
     """Import a split, and the passages of its collection that the workspace does not have.
 
     Args:
         read: The split's turns.
-        files: Makes the collection's files, given the doc_ids that are needed and who needs each.
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
+        request: What the user asked for.
         inputs: Digests of what ``read`` was made from; they identify the split.
-        qrels: Judgements; None: each positive of a turn has relevance 1.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
         corpus: The corpus whose published counts the report shows.
         part: The part of that corpus which this split is.
-        progress: Called with the number of passages read so far.
+        excluded: doc_ids of the collection that are passed over.
+        with_header: Whether TSV files must begin with TopiOCQA's header.
 
     Raises:
         ConfigError: If the split's name is no name.
         DataError: With file and line, if a file is broken or a positive is missing.
         WorkspaceError: If the split is there with other content.
     """
+    assert request.split is not None, "passages alone are imported by import_collection"
+    workspace, split, qrels, allow_missing = request.workspace, request.split, request.qrels, request.allow_missing
+    relevant_from = 1 if request.relevant_from is None else request.relevant_from
     check_split_name(split)
     if relevant_from != 1 and qrels is None:
         raise DataError(f"relevant from {relevant_from} on is for graded judgements; name them with --qrels")
     judged, needed, dropped = _judgements(read, qrels)
     if not allow_missing and not read.responses:
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
-    source = files(needed)
+    source = PassageFiles(
+        request.collection,
+        needed=needed,
+        positive_texts=read.positive_texts,
+        excluded=excluded,
+        with_header=with_header,
+        allow_missing=allow_missing,
+        progress=request.progress,
+    )
 
     def inputs_without(missing: frozenset[str]) -> Mapping[str, str]:
         # What was dropped is part of the split's identity; nothing dropped: the same split as without allow_missing.
@@ -141,16 +167,15 @@ def import_split(
     positives = [j for j in kept if j.relevance >= relevant_from]
     turns = _with_positives(turns, positives, counts.missing, from_qrels=qrels is not None)
     new = write_turns(workspace, split, turns, kept, inputs=identity, relevant_from=relevant_from)
-    progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
+    request.progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
     dropped |= {
         **read.dropped,
         **source.dropped(),
         MISSING: len(counts.missing.intersection(needed)),
         MISSING_RESPONSES: len(counts.missing & read.responses),
     }
-    report = _report(read, source, counts, turns, kept, positives, corpus, part)
     report = replace(
-        report,
+        _report(read, source, counts, turns, kept, positives, corpus, part),
         split=split,
         skipped=counts.skipped and not new,
         dropped={reason: count for reason, count in dropped.items() if count},
@@ -160,34 +185,32 @@ def import_split(
     return CorpusImport(report, {t: own for t, own in rewrites.items() if own}, identity)
 
 
-def import_collection(
-    source: PassageFiles,
-    *,
-    workspace: Workspace,
-    corpus: str = "",
-    part: str | None = None,
-    progress: Progress = silent,
-) -> CorpusImport:
+def import_collection(request: ImportRequest) -> CorpusImport:
     """Import passages alone."""
+    source = PassageFiles(request.collection, progress=request.progress)
     counts = import_passages(
-        workspace, source.passages(), source=source.name, digest=source.digest(), required={}, place=source.place
+        request.workspace,
+        source.passages(),
+        source=source.name,
+        digest=source.digest(),
+        required={},
+        place=source.place,
     )
-    progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
-    published = published_counts(corpus, part)
-    report = ImportReport(
-        split=None,
-        skipped=counts.skipped,
-        conversations=0,
-        turns=0,
-        passages_added=counts.added,
-        passages_known=counts.known,
-        judgements=0,
-        positives_per_turn=0.0,
-        dropped={reason: count for reason, count in source.dropped().items() if count},
-        warnings=tuple(differences(published, {"passages": counts.added + counts.known})),
-        published=published,
+    request.progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
+    return CorpusImport(
+        ImportReport(
+            split=None,
+            skipped=counts.skipped,
+            conversations=0,
+            turns=0,
+            passages_added=counts.added,
+            passages_known=counts.known,
+            judgements=0,
+            positives_per_turn=0.0,
+            dropped={reason: count for reason, count in source.dropped().items() if count},
+            warnings=(),
+        )
     )
-    return CorpusImport(report)
 
 
 def _judgements(read: Conversations, qrels: Path | None) -> tuple[list[Judgement], dict[str, str], dict[str, int]]:

@@ -11,7 +11,7 @@ import bisect
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from retort.identity import fingerprint
 from retort.progress import Progress, silent
 from retort.records import Passage
 
-__all__ = ["EMPTY_TEXT", "HEADER", "PassageFile", "PassageFiles", "expand", "passage_files"]
+__all__ = ["EMPTY_TEXT", "HEADER", "PassageFile", "PassageFiles", "expand"]
 
 HEADER: Final = ("id", "text", "title")
 EMPTY_TEXT: Final = "passages without text"
@@ -52,14 +52,14 @@ class PassageFile:
     prefix: str = ""
 
 
-def expand(sources: Sequence[PassageFile]) -> list[PassageFile]:
-    """Files in the order in which they are read; a folder stands for all passage files below it.
+def expand(sources: Sequence[Path | PassageFile]) -> list[PassageFile]:
+    """Files in the order in which they are read; a folder stands for all passage files below it, a path has no prefix.
 
     Raises:
         DataError: If a folder holds none.
     """
     found: list[PassageFile] = []
-    for source in sources:
+    for source in (item if isinstance(item, PassageFile) else PassageFile(item) for item in sources):
         if not source.path.is_dir():
             found.append(source)
             continue
@@ -89,7 +89,7 @@ class PassageFiles:
 
     def __init__(
         self,
-        sources: Sequence[PassageFile],
+        sources: Sequence[Path | PassageFile],
         *,
         needed: Mapping[str, str] | None = None,
         positive_texts: Mapping[str, str] | None = None,
@@ -177,14 +177,6 @@ class PassageFiles:
 
 
 Row = tuple[int, str, str, str]  # line, doc_id, title, text
-
-
-def passage_files(
-    collection: Sequence[Path], *, allow_missing: bool, progress: Progress
-) -> Callable[[Mapping[str, str]], PassageFiles]:
-    """Make the reader of a plain collection for ``import_split``, which calls it once it knows which doc_ids are needed."""
-    sources = [PassageFile(path) for path in collection]
-    return lambda needed: PassageFiles(sources, needed=needed, allow_missing=allow_missing, progress=progress)
 
 
 def _rows(path: Path, with_header: bool) -> Iterator[Row]:

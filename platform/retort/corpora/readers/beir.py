@@ -5,131 +5,60 @@ that the split does not judge are another split's: they are dropped and counted.
 ``queries.*.tsv`` (id, text), ``qrels.*.tsv``; the collection can be imported alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from retort.corpora.importing import Conversations, CorpusImport, import_collection, import_split
-from retort.corpora.passages import PassageFile, PassageFiles, passage_files
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_collection, import_split
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_json_lines
 from retort.formats.lines import COMPRESSED, digests_of, read_lines
 from retort.formats.trec import read_qrels
-from retort.progress import Progress, silent
 from retort.records import Turn
-from retort.storage import Workspace
 
 __all__ = ["import_beir", "import_msmarco"]
 
 UNJUDGED: Final = "queries that the split does not judge"
 
 
-def import_beir(
-    folder: Path,
-    *,
-    split: str,
-    workspace: Workspace,
-    name: str | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> CorpusImport:
+def import_beir(request: ImportRequest, folder: Path, *, name: str | None = None) -> CorpusImport:
     """Import a split of a data set in BEIR's layout.
 
     Args:
+        request: Its split is the one that ``qrels/<split>.tsv`` judges; collection and judgements stand in the folder.
         folder: Holds corpus.jsonl, queries.jsonl and qrels/; the first two may be compressed.
-        split: The split that ``qrels/<split>.tsv`` judges.
-        workspace: The workspace to write to.
         name: Name of the split in the workspace; None: the same.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
     """
     corpus, queries = _file(folder, "corpus.jsonl"), _file(folder, "queries.jsonl")
-    qrels = _file(folder / "qrels", f"{split}.tsv")
+    qrels = _file(folder / "qrels", f"{request.split}.tsv")
     return _import_queries(
-        queries,
-        [corpus],
-        qrels=qrels,
-        split=name or split,
-        workspace=workspace,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        progress=progress,
+        queries, replace(request, split=name or request.split, collection=[corpus], qrels=qrels), qrels
     )
 
 
-def import_msmarco(
-    collection: Sequence[Path],
-    *,
-    workspace: Workspace,
-    queries: Path | None = None,
-    qrels: Path | None = None,
-    split: str | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> CorpusImport:
+def import_msmarco(request: ImportRequest, queries: Path | None = None) -> CorpusImport:
     """Import MS MARCO's passages, and the judged ones of some queries where these are named.
 
     Args:
-        collection: ``collection.tsv`` or its like.
-        workspace: The workspace to write to.
+        request: The collection is ``collection.tsv`` or its like; judgements and a split go with queries.
         queries: TSV of id and text; None: passages alone.
-        qrels: Judgements of the queries.
-        split: Name of the split in the workspace.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
 
     Raises:
         DataError: If some of queries, qrels and split are given, and not all.
     """
-    if queries is None and qrels is None and split is None:
-        files = PassageFiles([PassageFile(path) for path in collection], progress=progress)
-        return import_collection(files, workspace=workspace, progress=progress)
-    if queries is None or qrels is None or split is None:
-        given = {"queries": queries, "qrels": qrels, "split": split}
+    given = {"queries": queries, "qrels": request.qrels, "split": request.split}
+    if all(value is None for value in given.values()):
+        return import_collection(request)
+    if queries is None or request.qrels is None or request.split is None:
         lacking = ", ".join(f"--{key}" for key, value in given.items() if value is None)
         raise DataError(f"queries need their judgements and a name: {lacking} is missing")
-    return _import_queries(
-        queries,
-        collection,
-        qrels=qrels,
-        split=split,
-        workspace=workspace,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        progress=progress,
-    )
+    return _import_queries(queries, request, request.qrels)
 
 
-def _import_queries(
-    queries: Path,
-    collection: Sequence[Path],
-    *,
-    qrels: Path,
-    split: str,
-    workspace: Workspace,
-    relevant_from: int,
-    allow_missing: bool,
-    progress: Progress,
-) -> CorpusImport:
+def _import_queries(queries: Path, request: ImportRequest, qrels: Path) -> CorpusImport:
     inputs = digests_of(topics=queries, qrels=qrels)
-    read = _read_queries(queries, qrels)
-
-    return import_split(
-        read,
-        passage_files(collection, allow_missing=allow_missing, progress=progress),
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        progress=progress,
-    )
+    return import_split(_read_queries(queries, qrels), request, inputs=inputs)
 
 
 def _read_queries(path: Path, qrels: Path) -> Conversations:

@@ -8,18 +8,17 @@ out of the collection. In 2021 documents are judged, not passages: import the do
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from retort.corpora.importing import Conversations, CorpusImport, import_split, options_digest
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split, options_digest
 from retort.corpora.official.published import year_part
-from retort.corpora.passages import PassageFile, PassageFiles
+from retort.corpora.passages import PassageFile
 from retort.corpora.readers.cast_topics import Canonical, conversation_of, read_resolved, read_topic_nodes
 from retort.errors import DataError
 from retort.formats.lines import digests_of, read_lines
-from retort.progress import Progress, silent
 from retort.records import Rewrite, Turn
-from retort.storage import Workspace
 
 __all__ = ["RELEVANT_FROM", "YEARS", "import_cast", "named_sources", "read_cast", "read_duplicates"]
 
@@ -31,62 +30,33 @@ _NAMED: Final = re.compile(r"([A-Za-z0-9]+_)=(.+)", re.DOTALL)
 
 
 def import_cast(
+    request: ImportRequest,
     topics: Path,
-    collection: Sequence[PassageFile],
     *,
     year: int,
-    split: str,
-    workspace: Workspace,
-    qrels: Path | None = None,
     resolved: Path | None = None,
     duplicates: Path | None = None,
     canonical: Canonical = "manual",
-    relevant_from: int | None = None,
-    allow_missing: bool = False,
-    progress: Progress = silent,
 ) -> CorpusImport:
     """Import a year's topics, and the passages of its collection that the workspace does not have.
 
     Args:
+        request: Without judgements what a response was written from has relevance 1; with them, and without
+            ``relevant_from``, the year decides. Some positives may be missing from every collection (WaPo's, say).
         topics: The evaluation topics, JSON.
-        collection: Files and folders of passages.
         year: The year of the track: it decides what counts as relevant, and which published counts the report shows.
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
-        qrels: TREC judgements; None: what a response was written from has relevance 1.
         resolved: 2019's resolved questions.
         duplicates: Passages to leave out, as the track lists them: ``kept:duplicate,duplicate``.
         canonical: Which canonical responses become the history's answers: those chosen by people, by a system, or none.
-        relevant_from: Least relevance that makes a passage a positive; None: the year's.
-        allow_missing: Drop and count positives that the collection lacks (WaPo's, say), instead of refusing the import.
-        progress: Called with the number of passages read so far.
     """
-    inputs = digests_of(topics=topics, qrels=qrels, resolved=resolved)
+    inputs = digests_of(topics=topics, qrels=request.qrels, resolved=resolved)
     inputs["options"] = options_digest(canonical=canonical)
     excluded = frozenset() if duplicates is None else read_duplicates(duplicates)
-    read = read_cast(topics, resolved=resolved, canonical=canonical, provenance=qrels is None)
-    threshold = relevant_from
-    if threshold is None:
-        threshold = 1 if qrels is None else RELEVANT_FROM[year]
-
-    def files(needed: Mapping[str, str]) -> PassageFiles:
-        return PassageFiles(
-            collection, needed=needed, excluded=excluded, allow_missing=allow_missing, progress=progress
-        )
-
-    return import_split(
-        read,
-        files,
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=threshold,
-        allow_missing=allow_missing,
-        corpus="cast",
-        part=year_part(year, topics),
-        progress=progress,
-    )
+    read = read_cast(topics, resolved=resolved, canonical=canonical, provenance=request.qrels is None)
+    if request.relevant_from is None and request.qrels is not None:
+        request = replace(request, relevant_from=RELEVANT_FROM[year])
+    part = year_part(year, topics)
+    return import_split(read, request, inputs=inputs, corpus="cast", part=part, excluded=excluded)
 
 
 def named_sources(words: Sequence[str]) -> list[PassageFile]:

@@ -9,18 +9,15 @@ The PTKB is kept in the turns' attributes ``ptkb`` and ``ptkb_relevant``, one st
 whether it is part of the student's text. ``resolved_utterance`` is imported as the teacher "human".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from retort.corpora.importing import Conversations, CorpusImport, import_split
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split
 from retort.corpora.official.published import year_part
-from retort.corpora.passages import passage_files
 from retort.formats.json_files import Fields, read_records, shown
 from retort.formats.lines import digests_of, is_encodable
-from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
-from retort.storage import Workspace
 
 __all__ = ["TEACHER", "YEARS", "import_ikat", "read_ikat"]
 
@@ -29,47 +26,17 @@ YEARS: Final = (2023, 2024, 2025)
 Attributes = dict[str, str]
 
 
-def import_ikat(
-    topics: Path,
-    collection: Sequence[Path],
-    *,
-    year: int,
-    split: str,
-    workspace: Workspace,
-    qrels: Path | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> CorpusImport:
+def import_ikat(request: ImportRequest, topics: Path, *, year: int) -> CorpusImport:
     """Import a year's topics, and the passages of its collection that the workspace does not have.
 
     Args:
+        request: Without judgements the passages that a response was written from have relevance 1.
         topics: ``2023_test_topics.json`` and its like.
-        collection: Files and folders of passages.
         year: The year of the track: it decides which published counts the report shows.
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
-        qrels: TREC judgements; None: the passages that a response was written from have relevance 1.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
     """
-    inputs = digests_of(topics=topics, qrels=qrels)
-    read = read_ikat(topics, provenance=qrels is None)
-
-    return import_split(
-        read,
-        passage_files(collection, allow_missing=allow_missing, progress=progress),
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        corpus="ikat",
-        part=year_part(year, topics),
-        progress=progress,
-    )
+    inputs = digests_of(topics=topics, qrels=request.qrels)
+    read = read_ikat(topics, provenance=request.qrels is None)
+    return import_split(read, request, inputs=inputs, corpus="ikat", part=year_part(year, topics))
 
 
 def read_ikat(path: Path, *, provenance: bool = True) -> Conversations:

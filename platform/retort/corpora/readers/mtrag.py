@@ -8,19 +8,16 @@ generation tasks (``reference.jsonl``), whose ``task_id`` is the query's id. ``*
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from retort.corpora.importing import Conversations, CorpusImport, import_split
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split
 from retort.corpora.official.published import official_part
-from retort.corpora.passages import passage_files
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_records
 from retort.formats.lines import digests_of
-from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
-from retort.storage import Workspace
 
 __all__ = ["TEACHER", "import_mtrag", "read_mtrag"]
 
@@ -30,48 +27,20 @@ NO_HISTORY: Final = "turns without the agent's answers in their history"
 
 
 def import_mtrag(
-    questions: Path,
-    collection: Sequence[Path],
-    *,
-    qrels: Path,
-    split: str,
-    workspace: Workspace,
-    conversations: Path | None = None,
-    rewrites: Path | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
-    progress: Progress = silent,
+    request: ImportRequest, questions: Path, *, conversations: Path | None = None, rewrites: Path | None = None
 ) -> CorpusImport:
     """Import one domain's tasks, and the passages of its collection that the workspace does not have.
 
     Args:
+        request: The collection is the domain's passages, JSON lines, unzipped; turns that ``qrels/dev.tsv`` does not judge
+            are kept, unjudged.
         questions: ``*_questions.jsonl``.
-        collection: The domain's passages, JSON lines, unzipped.
-        qrels: ``qrels/dev.tsv``; turns that it does not judge are kept, unjudged.
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
         conversations: Generation tasks with ``task_id`` and ``input``, for the agent's answers.
         rewrites: ``*_rewrite.jsonl``.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
     """
-    inputs = digests_of(topics=questions, qrels=qrels, conversations=conversations, rewrites=rewrites)
+    inputs = digests_of(topics=questions, qrels=request.qrels, conversations=conversations, rewrites=rewrites)
     read = read_mtrag(questions, conversations=conversations, rewrites=rewrites)
-
-    return import_split(
-        read,
-        passage_files(collection, allow_missing=allow_missing, progress=progress),
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        corpus="mtrag",
-        part=official_part("mtrag", questions),
-        progress=progress,
-    )
+    return import_split(read, request, inputs=inputs, corpus="mtrag", part=official_part("mtrag", questions))
 
 
 def read_mtrag(questions: Path, *, conversations: Path | None = None, rewrites: Path | None = None) -> Conversations:

@@ -6,59 +6,22 @@ oldest first), ``answer``, ``positives`` (doc_ids) and ``attributes`` (text by n
 one would be lost silently. Graded judgements come from a qrels file.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from retort.corpora.importing import Conversations, CorpusImport, import_split
-from retort.corpora.passages import passage_files
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split
 from retort.formats.json_files import Fields, read_records, shown
 from retort.formats.lines import digests_of, is_encodable
-from retort.progress import Progress, silent
 from retort.records import Message, Role, Turn
-from retort.storage import Workspace
 
 __all__ = ["import_jsonl", "read_plain"]
 
 KEYS: Final = frozenset(Turn.__dataclass_fields__)
 
 
-def import_jsonl(
-    turns: Path,
-    collection: Sequence[Path],
-    *,
-    split: str,
-    workspace: Workspace,
-    qrels: Path | None = None,
-    relevant_from: int = 1,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> CorpusImport:
-    """Import a split from plain JSON lines, and the passages of its collection that the workspace does not have.
-
-    Args:
-        turns: ``turns.jsonl``.
-        collection: ``passages.jsonl``, or passages in any other form.
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
-        qrels: TREC judgements; None: each positive has relevance 1.
-        relevant_from: Least relevance that makes a passage a positive.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
-    """
-    inputs = digests_of(topics=turns, qrels=qrels)
-
-    return import_split(
-        read_plain(turns),
-        passage_files(collection, allow_missing=allow_missing, progress=progress),
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        progress=progress,
-    )
+def import_jsonl(request: ImportRequest, turns: Path) -> CorpusImport:
+    """Import a split from ``turns.jsonl``, with a collection of ``passages.jsonl`` or any other form."""
+    return import_split(read_plain(turns), request, inputs=digests_of(topics=turns, qrels=request.qrels))
 
 
 def read_plain(path: Path) -> Conversations:

@@ -8,18 +8,15 @@
 - ``Truth_rewrite`` is a person's: it is imported as the teacher "human".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from retort.corpora.importing import Conversations, CorpusImport, import_split, options_digest
+from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split, options_digest
 from retort.corpora.official.published import official_part
-from retort.corpora.passages import passage_files
 from retort.formats.json_files import Fields, read_records
 from retort.formats.lines import digests_of
-from retort.progress import Progress, silent
 from retort.records import Message, Rewrite, Turn
-from retort.storage import Workspace
 
 __all__ = ["TEACHER", "import_qrecc", "read_qrecc"]
 
@@ -27,49 +24,20 @@ TEACHER: Final = "human"
 UNEVEN: Final = "do not have two utterances in Context for each turn before them: their history is what there is of it"
 
 
-def import_qrecc(
-    turns: Path,
-    collection: Sequence[Path],
-    *,
-    split: str,
-    workspace: Workspace,
-    qrels: Path | None = None,
-    relevant_from: int = 1,
-    first_rewritten: bool = True,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> CorpusImport:
+def import_qrecc(request: ImportRequest, turns: Path, *, first_rewritten: bool = True) -> CorpusImport:
     """Import one split, and the passages of its collection that the workspace does not have.
 
     Args:
+        request: The collection is files and folders of ``{"id", "contents"}`` (commoncrawl, wayback, wayback-backfill);
+            judgements have ids ``<Conversation_no>_<Turn_no>``, and without them ``Truth_passages`` are the judgements.
         turns: ``scai-qrecc21-training-turns.json`` or ``scai-qrecc21-test-turns.json``.
-        collection: Files and folders of ``{"id", "contents"}`` (commoncrawl, wayback, wayback-backfill).
-        split: Name of the split in the workspace.
-        workspace: The workspace to write to.
-        qrels: TREC judgements with ids ``<Conversation_no>_<Turn_no>``; None: ``Truth_passages`` are the judgements.
-        relevant_from: Least relevance that makes a passage a positive.
         first_rewritten: A conversation's first question is replaced by its rewrite.
-        allow_missing: Drop and count positives that the collection lacks, instead of refusing the import.
-        progress: Called with the number of passages read so far.
     """
-    inputs = digests_of(topics=turns, qrels=qrels)
+    inputs = digests_of(topics=turns, qrels=request.qrels)
     if not first_rewritten:
         inputs["options"] = options_digest(first_rewritten=False)
     read = read_qrecc(turns, first_rewritten=first_rewritten)
-
-    return import_split(
-        read,
-        passage_files(collection, allow_missing=allow_missing, progress=progress),
-        split=split,
-        workspace=workspace,
-        inputs=inputs,
-        qrels=qrels,
-        relevant_from=relevant_from,
-        allow_missing=allow_missing,
-        corpus="qrecc",
-        part=official_part("qrecc", turns),
-        progress=progress,
-    )
+    return import_split(read, request, inputs=inputs, corpus="qrecc", part=official_part("qrecc", turns))
 
 
 def read_qrecc(path: Path, *, first_rewritten: bool = True) -> Conversations:
