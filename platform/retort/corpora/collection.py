@@ -101,55 +101,36 @@ def import_passages(
         DataError: If a doc_id occurs twice in the source, is there already with other content, or a required one is
             missing.
     """
-    request = _Request(
-        workspace.folder(STAGE),
-        passages,
-        source=source,
-        digest=digest,
-        required=required,
-        allow_missing=allow_missing,
-        before_commit=before_commit,
-        place=place if place is not None else lambda line: (source, line),
-        asked=frozenset(required).union(optional),
-    )
+    folder, asked = workspace.folder(STAGE), frozenset(required).union(optional)
+
+    def accept(missing: frozenset[str]) -> frozenset[str]:
+        refused = missing.intersection(required)
+        if refused and not allow_missing:
+            raise _missing_error(required, refused, source)
+        if before_commit is not None:
+            before_commit(missing)
+        return missing
+
     while True:
-        counts = _import_once(request)
+        counts = _import_once(folder, passages, digest, place or (lambda line: (source, line)), asked, accept)
         if counts is not None:
             return counts
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What :func:`import_passages` was asked for; ``asked`` are the required and the optional doc_ids."""
-
-    folder: Folder
-    passages: Iterable[tuple[int, Passage]]
-    source: str
-    digest: str
-    required: Mapping[str, str]
-    allow_missing: bool
-    before_commit: Callable[[frozenset[str]], None] | None
-    place: Callable[[int], tuple[str, int]]
-    asked: frozenset[str]
-
-    def accept(self, missing: frozenset[str]) -> frozenset[str]:
-        """Refuse doc_ids that are missing, unless all of them may be, and ask whoever may prevent the commit."""
-        refused = missing.intersection(self.required)
-        if refused and not self.allow_missing:
-            raise _missing_error(self.required, refused, self.source)
-        if self.before_commit is not None:
-            self.before_commit(missing)
-        return missing
-
-
-def _import_once(request: _Request) -> ImportCounts | None:
+def _import_once(
+    folder: Folder,
+    passages: Iterable[tuple[int, Passage]],
+    digest: str,
+    place: Callable[[int], tuple[str, int]],
+    asked: frozenset[str],
+    accept: Callable[[frozenset[str]], frozenset[str]],
+) -> ImportCounts | None:
     # None: another import was committed between reading the record and getting the lock.
-    folder, digest = request.folder, request.digest
     before = folder.record()
     inputs = {} if before is None else before.inputs
     if before is not None and digest in inputs.values():
         name = next(name for name, known in inputs.items() if known == digest)
-        missing = request.accept(request.asked - _present(folder, before, request.asked))
+        missing = accept(asked - _present(folder, before, asked))
         return ImportCounts(added=0, known=before.counts[name], missing=missing, skipped=True)
     name = f"source-{len(inputs):05d}"
     counts: ImportCounts | None = None
@@ -157,11 +138,11 @@ def _import_once(request: _Request) -> ImportCounts | None:
         with folder.writing(STAGE, VERSION, config={}, inputs={**inputs, name: digest}, extend=True) as writer:
             if folder.record() != before:
                 raise _NothingToCommitError
-            extension = _Extension(folder, before, writer, request.place, request.asked)
-            for line, passage in request.passages:
+            extension = _Extension(folder, before, writer, place, asked)
+            for line, passage in passages:
                 extension.take(line, passage)
             extension.finish()
-            missing = request.accept(frozenset(extension.missing))
+            missing = accept(frozenset(extension.missing))
             counts = ImportCounts(extension.added, extension.known, missing, skipped=False)
             if extension.added == 0:
                 raise _NothingToCommitError

@@ -197,20 +197,14 @@ def import_collection(request: ImportRequest) -> CorpusImport:
         place=source.place,
     )
     request.progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
-    return CorpusImport(
-        ImportReport(
-            split=None,
-            skipped=counts.skipped,
-            conversations=0,
-            turns=0,
-            passages_added=counts.added,
-            passages_known=counts.known,
-            judgements=0,
-            positives_per_turn=0.0,
-            dropped={reason: count for reason, count in source.dropped().items() if count},
-            warnings=(),
-        )
+    report = ImportReport(
+        split=None,
+        skipped=counts.skipped,
+        passages_added=counts.added,
+        passages_known=counts.known,
+        dropped={reason: count for reason, count in source.dropped().items() if count},
     )
+    return CorpusImport(report)
 
 
 def _judgements(read: Conversations, qrels: Path | None) -> tuple[list[Judgement], dict[str, str], dict[str, int]]:
@@ -289,7 +283,6 @@ def _report(
         passages_known=counts.known,
         judgements=len(judgements),
         positives_per_turn=shape.positives_per_turn,
-        dropped={},
         warnings=(*warnings, *differences(published, counted)),
         shape=shape,
         published=published,

@@ -69,13 +69,13 @@ class ImportReport:
 
     split: str | None
     skipped: bool
-    conversations: int
-    turns: int
-    passages_added: int
-    passages_known: int
-    judgements: int
-    positives_per_turn: float
-    dropped: dict[str, int]
-    warnings: tuple[str, ...]
+    conversations: int = 0
+    turns: int = 0
+    passages_added: int = 0
+    passages_known: int = 0
+    judgements: int = 0
+    positives_per_turn: float = 0.0
+    dropped: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     shape: Shape = Shape()
     published: dict[str, int] = field(default_factory=dict)

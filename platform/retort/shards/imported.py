@@ -59,6 +59,11 @@ class RankingCounts:
     skipped: bool = False
 
 
+COUNTED: Final = tuple(
+    name for name in RankingCounts.__dataclass_fields__ if name != "skipped"
+)  # what the record keeps
+
+
 def imported_rankings(workspace: Workspace, teacher: str, split: str) -> Folder | None:
     """Find a teacher's rankings of a split that came from elsewhere; None where there are none.
 
@@ -214,10 +219,7 @@ def add_rankings(
     }
     with folder.writing(STAGE, VERSION, config=config, inputs=inputs) as writer:
         if writer.finished is not None:
-            known = {
-                name: writer.finished.counts[name] for name in RankingCounts.__dataclass_fields__ if name != "skipped"
-            }
-            return RankingCounts(**known, skipped=True)
+            return RankingCounts(**{name: writer.finished.counts[name] for name in COUNTED}, skipped=True)
         collector = _Collector(
             workspace,
             file,
@@ -261,10 +263,7 @@ def add_rankings(
             positives=positives,
             positives_ranked=inside,
         )
-        writer.counts = {
-            name: getattr(counts, name) for name in RankingCounts.__dataclass_fields__ if name != "skipped"
-        }
-        writer.counts["imported"] = True
+        writer.counts = {name: getattr(counts, name) for name in COUNTED} | {"imported": True}
     return counts
 
 

@@ -12,7 +12,7 @@ from retort.errors import InputError
 from retort.records import Turn
 from retort.shards.session import cluster_gpus, ensure_ray, quiet_ray_data
 from retort.teachers.prompts import Prompt, ask_for
-from retort.teachers.rewriter import Answer, Outcome, outcome_of
+from retort.teachers.rewriter import Answer, Outcome, cut_answer, outcome_of
 
 __all__ = ["answer_of_row", "answer_with_vllm", "check_vllm", "row_of"]
 
@@ -35,13 +35,10 @@ def check_vllm() -> None:
 def row_of(turn: Turn, prompt: Prompt, settings: RewritingConfig) -> dict[str, Any]:
     """What ``ray.data.llm`` reads of a turn."""
     ask = ask_for(turn, prompt)
-    messages = [{"role": "user", "content": ask.user}]
-    if ask.system is not None:
-        messages.insert(0, {"role": "system", "content": ask.system})
     sampling: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_new_tokens}
     if settings.temperature > 0:
         sampling["seed"] = settings.seed
-    return {"query_id": ask.query_id, "messages": messages, "sampling_params": sampling}
+    return {"query_id": ask.query_id, "messages": ask.messages, "sampling_params": sampling}
 
 
 def answer_of_row(row: dict[str, Any], settings: RewritingConfig) -> Answer:
@@ -50,8 +47,7 @@ def answer_of_row(row: dict[str, Any], settings: RewritingConfig) -> Answer:
         return Answer(None, f"vLLM failed: {' '.join(str(row[ERROR]).split())[:200]}")
     tokens_in, tokens_out = int(row.get("num_input_tokens") or 0), int(row.get("num_generated_tokens") or 0)
     if tokens_out >= settings.max_new_tokens:
-        reason = f"the answer was cut at {settings.max_new_tokens} tokens; raise --max-new-tokens"
-        return Answer(None, reason, tokens_in, tokens_out)
+        return cut_answer(settings.max_new_tokens, tokens_in, tokens_out)
     return Answer(str(row.get("generated_text") or ""), "", tokens_in, tokens_out)
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import requests
@@ -22,7 +22,7 @@ from retort.errors import ConfigError, RunError
 from retort.records import Turn
 from retort.teachers.pace import Pace, Stopped, backoff
 from retort.teachers.prompts import Ask, Prompt
-from retort.teachers.rewriter import Answer
+from retort.teachers.rewriter import Answer, cut_answer
 
 __all__ = ["Endpoint", "api_key", "tokens_of"]
 
@@ -186,13 +186,10 @@ class Endpoint:
         return Answer(None, reason, spent_in, spent_out, attempt + 1), failure.fatal
 
     def _attempt(self, ask: Ask, attempts: int) -> Answer:
-        messages = [{"role": "user", "content": ask.user}]
-        if ask.system is not None:
-            messages.insert(0, {"role": "system", "content": ask.system})
         settings = self._settings
         body: dict[str, object] = {
             "model": settings.model,
-            "messages": messages,
+            "messages": ask.messages,
             "temperature": settings.temperature,
             self._endpoint.limit_name: settings.max_new_tokens,
         }
@@ -276,8 +273,7 @@ class Endpoint:
         if refusal and not text:
             return Answer(None, f"the model refused: {self._quoted(str(refusal))}", tokens_in, tokens_out, attempts)
         if choice.get("finish_reason") == "length":
-            reason = f"the answer was cut at {self._settings.max_new_tokens} tokens; raise --max-new-tokens"
-            return Answer(None, reason, tokens_in, tokens_out, attempts)
+            return replace(cut_answer(self._settings.max_new_tokens, tokens_in, tokens_out), attempts=attempts)
         return Answer(text or "", "", tokens_in, tokens_out, attempts)
 
 

@@ -14,29 +14,19 @@ from retort.config import RewritingConfig
 from retort.errors import ConfigError
 from retort.identity import file_digest
 from retort.records import Turn
+from retort.sparse.encoders.models import WEIGHTS, download
 from retort.teachers.prompts import Ask, Prompt, ask_for
-from retort.teachers.rewriter import Answer
+from retort.teachers.rewriter import Answer, cut_answer
 
 __all__ = ["LocalModel", "check_local", "local_digest"]
 
-FILES: Final = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "pytorch_model*.bin")
+TEXT_FILES: Final = ("*.json", "*.txt", "*.model", "*.jinja")
 T5_TOKENS: Final = 512  # that sequence-to-sequence models without an own limit (relative positions) were trained on
 
 
 def _directory(model: str) -> Path:
     path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        path = Path(snapshot_download(model, allow_patterns=list(FILES[:-1])))
-        return path if any(path.glob("*.safetensors")) else Path(snapshot_download(model, allow_patterns=list(FILES)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        problem = f"model: {model} is no local directory, and cannot be had from the hub either: {reason}"
-        raise ConfigError([problem]) from error
+    return path if path.is_dir() else download(model, TEXT_FILES, setting="model")
 
 
 def _settings(path: Path, model: str) -> dict[str, Any]:
@@ -67,7 +57,7 @@ def local_digest(model: str) -> str:
     """SHA-256 over the content of a model's files, wherever they lie."""
     path = _directory(model)
     digest = hashlib.sha256()
-    for file in sorted({file for pattern in FILES for file in path.glob(pattern)}):
+    for file in sorted({file for pattern in (*TEXT_FILES, *WEIGHTS) for file in path.glob(pattern)}):
         digest.update(file.name.encode())
         digest.update(file_digest(file).encode())
     return digest.hexdigest()
@@ -140,16 +130,16 @@ class LocalModel:
 
     def _text(self, ask: Ask) -> str:
         if self._pairs:
-            return ask.user if ask.system is None else f"{ask.system}\n\n{ask.user}"
+            return ask.one_message
         from jinja2.exceptions import TemplateError
 
-        messages = [{"role": "user", "content": ask.user}]
-        if ask.system is not None:
-            try:
-                return self._chat([{"role": "system", "content": ask.system}, *messages])
-            except TemplateError:  # some models know no system message
-                messages = [{"role": "user", "content": f"{ask.system}\n\n{ask.user}"}]
-        return self._chat(messages)
+        try:
+            return self._chat(ask.messages)
+        except TemplateError:
+            if ask.system is None:
+                raise
+            # Some models know no system message.
+            return self._chat([{"role": "user", "content": ask.one_message}])
 
     def _chat(self, messages: list[dict[str, str]]) -> str:
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
@@ -200,8 +190,7 @@ class LocalModel:
         text = self._tokenizer.decode(own[:end], skip_special_tokens=True)
         written = len(own) if end is None else end + 1
         if end is None and len(own) >= limit:
-            reason = f"the answer was cut at {limit} tokens; raise --max-new-tokens"
-            return Answer(None, reason, prompt_tokens, written)
+            return cut_answer(limit, prompt_tokens, written)
         return Answer(text, "", prompt_tokens, written)
 
     def _ends(self) -> set[int]:

@@ -73,6 +73,17 @@ class Ask:
     system: str | None
     user: str
 
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """As chat models take them, the system's first where there is one."""
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*system, {"role": "user", "content": self.user}]
+
+    @property
+    def one_message(self) -> str:
+        """For models that know no system message: the user's, behind the system's where there is one."""
+        return self.user if self.system is None else f"{self.system}\n\n{self.user}"
+
 
 def prompt_names() -> list[str]:
     """The package's own prompts."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from retort.records import Turn
 from retort.teachers.prompts import Ask, Prompt, ask_for, rewrite_in
 
-__all__ = ["Answer", "Answerer", "Outcome", "outcome_of", "rewrite_turns"]
+__all__ = ["Answer", "Answerer", "Outcome", "cut_answer", "outcome_of", "rewrite_turns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Answer:
     input_tokens: int = 0
     output_tokens: int = 0
     attempts: int = 1
+
+
+def cut_answer(limit: int, input_tokens: int, output_tokens: int) -> Answer:
+    """What becomes of an answer that ended at the limit of its tokens: it is none."""
+    return Answer(None, f"the answer was cut at {limit} tokens; raise --max-new-tokens", input_tokens, output_tokens)
 
 
 @dataclass(frozen=True, slots=True)

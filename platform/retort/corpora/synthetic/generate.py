@@ -123,8 +123,6 @@ def import_synthetic(
             passages_known=counts.known,
             judgements=len(judgements),
             positives_per_turn=len(judgements) / len(turns),
-            dropped={},
-            warnings=(),
             shape=shape_of(turns, (judgement.query_id for judgement in judgements)),
         )
     return SyntheticImport(reports, corpus.rewrites, inputs)

@@ -6,6 +6,7 @@ Finding a model's files and their digest needs no torch, so that inputs are chec
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from retort.config import EncoderConfig
 from retort.errors import ConfigError
 from retort.identity import file_digest
 
-__all__ = ["check_model", "longest_input", "model_digest", "model_directory"]
+__all__ = ["WEIGHTS", "check_model", "download", "longest_input", "model_digest", "model_directory"]
 
 
 TEXT_FILES = ("*.json", "*.txt", "*.model")
@@ -37,7 +38,7 @@ def model_directory(config: EncoderConfig) -> Path | None:
         return Path(found.origin).parent / "model"
     path = Path(config.model).expanduser()
     if not path.is_dir():
-        path = _download(config.model)
+        path = download(config.model, TEXT_FILES, setting="encoder.model")
     try:
         architectures = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or []
     except (OSError, ValueError) as error:
@@ -52,20 +53,29 @@ def model_directory(config: EncoderConfig) -> Path | None:
     return path
 
 
-def _download(name: str) -> Path:
+def download(name: str, text_files: Sequence[str], *, setting: str) -> Path:
+    """Download a model from the hub, its weights as safetensors where it has them.
+
+    Args:
+        name: Id on the hub.
+        text_files: Patterns of the other files that are wanted.
+        setting: Where the name stands, for messages.
+
+    Raises:
+        ConfigError: If it cannot be had.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        path = Path(snapshot_download(name, allow_patterns=[*TEXT_FILES, WEIGHTS[0]]))
+        path = Path(snapshot_download(name, allow_patterns=[*text_files, WEIGHTS[0]]))
         if not any(path.glob(WEIGHTS[0])):
-            path = Path(snapshot_download(name, allow_patterns=list(MODEL_FILES)))
+            path = Path(snapshot_download(name, allow_patterns=[*text_files, *WEIGHTS]))
         return path
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            [f"encoder.model: {name} is no local directory, and cannot be had from the hub either: {reason}"]
-        ) from error
+        problem = f"{setting}: {name} is no local directory, and cannot be had from the hub either: {reason}"
+        raise ConfigError([problem]) from error
 
 
 def longest_input(config: EncoderConfig) -> int:
