@@ -26,7 +26,6 @@ __all__ = ["Conversations", "CorpusImport", "ImportRequest", "import_collection"
 
 MISSING: Final = "positives that the collection lacks"
 MISSING_RESPONSES: Final = "responses that the collection lacks"
-OTHER_JUDGEMENTS: Final = "judgements of turns that are not in the split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,6 @@ class Conversations:
         positive_texts: doc_id -> text, where the files quote positives.
         responses: doc_ids of passages that are part of some history.
         complete: doc_id -> text of those -> the turns with their whole history; None: they are whole already.
-        other_judgements: Judgements may be of more turns than these; the others are dropped and counted.
     """
 
     path: Path
@@ -78,7 +76,6 @@ class Conversations:
     positive_texts: dict[str, str] = field(default_factory=dict)
     responses: frozenset[str] = frozenset()
     complete: Callable[[Mapping[str, str]], Sequence[Turn]] | None = None
-    other_judgements: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ def import_split(
     check_split_name(split)
     if relevant_from != 1 and qrels is None:
         raise DataError(f"relevant from {relevant_from} on is for graded judgements; name them with --qrels")
-    judged, needed, dropped = _judgements(read, qrels)
+    judged, needed = _judgements(read, qrels)
     if not allow_missing and not read.responses:
         check_split(workspace, split, inputs=inputs, relevant_from=relevant_from)
     source = PassageFiles(
@@ -168,7 +165,7 @@ def import_split(
     turns = _with_positives(turns, positives, counts.missing, from_qrels=qrels is not None)
     new = write_turns(workspace, split, turns, kept, inputs=identity, relevant_from=relevant_from)
     request.progress("passages", source.read, source.read, "there already" if counts.skipped else "imported")
-    dropped |= {
+    dropped = {
         **read.dropped,
         **source.dropped(),
         MISSING: len(counts.missing.intersection(needed)),
@@ -207,8 +204,8 @@ def import_collection(request: ImportRequest) -> CorpusImport:
     return CorpusImport(report)
 
 
-def _judgements(read: Conversations, qrels: Path | None) -> tuple[list[Judgement], dict[str, str], dict[str, int]]:
-    # Also: doc_ids that the collection must hold, with the place that says so, and what was dropped.
+def _judgements(read: Conversations, qrels: Path | None) -> tuple[list[Judgement], dict[str, str]]:
+    # Also: doc_ids that the collection must hold, with the place that says so.
     if not read.turns:
         raise DataError("holds no turn; was the export cut off?", path=read.path)
     needed: dict[str, str] = {}
@@ -216,11 +213,11 @@ def _judgements(read: Conversations, qrels: Path | None) -> tuple[list[Judgement
         for doc_id in turn.positives:
             needed.setdefault(doc_id, read.places[turn.query_id])
     if qrels is None:
-        return [Judgement(turn.query_id, doc_id, 1) for turn in read.turns for doc_id in turn.positives], needed, {}
-    judged = read_judged(qrels, read.places, read.path, others=read.other_judgements)
-    for doc_id, place in judged.needed.items():
+        return [Judgement(turn.query_id, doc_id, 1) for turn in read.turns for doc_id in turn.positives], needed
+    judgements, places = read_judged(qrels, read.places, read.path)
+    for doc_id, place in places.items():
         needed.setdefault(doc_id, place)
-    return list(judged.judgements), needed, {OTHER_JUDGEMENTS: judged.unknown}
+    return judgements, needed
 
 
 def _with_positives(

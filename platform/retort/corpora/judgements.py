@@ -1,51 +1,34 @@
 """A split's judgements, read from a qrels file and checked against the turns that they judge."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from retort.errors import DataError
 from retort.formats.trec import read_qrels
 from retort.records import Judgement
 
-__all__ = ["Judged", "read_judged"]
+__all__ = ["read_judged"]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The judgements of a split, and where each passage that is needed for them is named.
-
-    Attributes:
-        judgements: Judgements of any relevance, in the file's order, each pair of turn and passage once.
-        needed: doc_ids with relevance above 0 -> ``file:line``.
-        unknown: How many judgements are of turns that the split does not have.
-    """
-
-    judgements: tuple[Judgement, ...]
-    needed: dict[str, str]
-    unknown: int
-
-
-def read_judged(path: Path, turns: Mapping[str, object], topics: Path, *, others: bool = False) -> Judged:
+def read_judged(path: Path, turns: Mapping[str, object], topics: Path) -> tuple[list[Judgement], dict[str, str]]:
     """Read a qrels file and check it against the turns that it judges.
 
     Args:
         path: The file.
         turns: The turns of the split, by query_id.
         topics: The file that the turns come from, for messages.
-        others: Count judgements of other turns instead of refusing the file.
+
+    Returns:
+        The judgements of any relevance, in the file's order, each pair of turn and passage once; and the doc_ids with
+        relevance above 0, each with the ``file:line`` that names it first.
 
     Raises:
         DataError: With the line of the first row that is broken, contradicts another, or judges an unknown turn.
     """
     needed: dict[str, str] = {}
     judged: dict[tuple[str, str], tuple[int, Judgement]] = {}
-    unknown = 0
     for line, judgement in read_qrels(path):
         if judgement.query_id not in turns:
-            if others:
-                unknown += 1
-                continue
             message = (
                 f"judges the turn {judgement.query_id!r}, which {topics} does not have; are both of the same split?"
             )
@@ -62,6 +45,5 @@ def read_judged(path: Path, turns: Mapping[str, object], topics: Path, *, others
         if judgement.relevance > 0:
             needed.setdefault(judgement.doc_id, f"{path}:{line}")
     if not judged:
-        about = f" of the turns of {topics}" if unknown else "; was the download cut off?"
-        raise DataError(f"holds no judgement{about}", path=path)
-    return Judged(tuple(judgement for _, judgement in judged.values()), needed, unknown)
+        raise DataError("holds no judgement; was the download cut off?", path=path)
+    return [judgement for _, judgement in judged.values()], needed
