@@ -162,7 +162,7 @@ def test_other_turns_and_other_formats_are_refused(retort, imported_copy, rankin
     done = add(retort, imported_copy, run_file(tmp_path / "x.run", rankings), "--format", "disco")
     assert done.code == 2 and "x.run:1: expected an object of rankings by row" in done.err
     done = add(retort, imported_copy, tmp_path / "x.run", "--format", "csv")
-    assert done.code == 2 and "--format must be trec or disco, got 'csv'" in done.err
+    assert done.code == 2 and "'--format': 'csv' is not one of 'trec', 'disco'" in done.err
     done = add(retort, imported_copy, tmp_path / "x.run", teacher="synthetic")
     assert done.code == 2 and "synthetic has rewrites of 'train'" in done.err
 

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = app(args=None if argv is None else list(argv), standalone_mode=False, prog_name="retort")
     except typer.TyperException as error:
         # typer carries a click of its own, whose errors are no click.ClickException. Without a command it is the help.
-        text = error.format_message()
+        text = error.format_message().replace(": Value error, ", ": ")  # pydantic's words, which say nothing here
         sys.stderr.write(f"{text}\n" if "\n" in text else f"error: {text} See --help.\n")
         return 2
     except (typer.Abort, KeyboardInterrupt):

@@ -78,7 +78,9 @@ def distill(
     opened = open_workspace(workspace)
     from retort.distill.identity import find_distilled
 
-    done = find_distilled(opened, config) or _distil(opened, config)
+    with terminal_progress() as progress:
+        found = find_distilled(opened, config, progress)
+    done = found or _distil(opened, config)
     _log_run(opened, done.run)
     if as_json:
         print_json({"run": done.run, "reused": done.reused, "folder": done.folder.url(), **done.record.counts})

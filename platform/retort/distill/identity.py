@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retort.config import ExperimentConfig, run_label
+from retort.progress import Progress
 from retort.shards.prepare import Prepared, find_prepared
 from retort.sparse.encoders.models import model_digest
 from retort.storage import Folder, Record, Stage, Workspace
@@ -40,14 +41,24 @@ class Distilled:
     student: "QueryEncoder | None" = None
 
 
-def find_distilled(workspace: Workspace, experiment: ExperimentConfig) -> Distilled | None:
-    """An experiment's run, if that and all that it was trained from is there; nothing is loaded to find out."""
+def find_distilled(workspace: Workspace, experiment: ExperimentConfig, progress: Progress) -> Distilled | None:
+    """An experiment's run, if that and all that it was trained from is there; nothing is loaded to find out.
+
+    Args:
+        workspace: Where the run would be.
+        experiment: What it would be trained with.
+        progress: Called for each stage, if all of them are there.
+    """
     prepared = find_prepared(workspace, experiment)
     if prepared is None:
         return None
     folder = run_stage(workspace, experiment, prepared).folder
-    record = folder.record()
-    return None if record is None else Distilled(RUN.label(folder.name), folder, record, reused=True)
+    record, name = folder.record(), RUN.label(folder.name)
+    if record is None:
+        return None
+    prepared.reported(progress)
+    progress("training", 1, 1, f"{name} is there already")
+    return Distilled(name, folder, record, reused=True)
 
 
 def run_stage(workspace: Workspace, experiment: ExperimentConfig, prepared: Prepared) -> Stage:

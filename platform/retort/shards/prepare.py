@@ -27,6 +27,13 @@ class Prepared:
     rankings: dict[str, Folder]
     training: Folder
 
+    def reported(self, progress: Progress) -> None:
+        """Say of each stage that it is there already, as :func:`prepare` does."""
+        rankings = {f"rankings {teacher}": folder for teacher, folder in self.rankings.items()}
+        stages = {"vectors": self.vectors, "index": self.index, **rankings, "training": self.training}
+        for stage, folder in stages.items():
+            progress(stage, 1, 1, f"{folder.name} is there already")
+
 
 def check_inputs(workspace: Workspace, experiment: ExperimentConfig) -> None:
     """Find out, before anything long starts, whether all that an experiment reads is there.
