@@ -8,7 +8,6 @@ Shapes: A askings (turns times rounds), Q turns.
 """
 
 import copy
-import json
 import os
 import platform
 import threading
@@ -196,7 +195,7 @@ def _keep(
         inputs=one.inputs,
     )
     with stage.writing() as writer:
-        writer.add(stage.folder.write_bytes(LATENCY, (json.dumps(figures, indent=1) + "\n").encode()))
+        writer.add(stage.folder.write_json(LATENCY, figures))
     return stage.folder
 
 

@@ -1,6 +1,5 @@
 """Training on a Ray Train worker group: rank 0 writes the run's files into the workspace, and the driver records them."""
 
-import json
 import os
 from dataclasses import asdict
 from typing import Any
@@ -89,5 +88,5 @@ def _group_worker(arguments: dict[str, Any]) -> None:
     trained = train_and_keep(training, worker, silent)
     if worker.rank == 0:
         result = {"entries": [asdict(entry) for entry in trained.entries], "counts": trained.counts}
-        training.folder.write_bytes(WORKER_RESULT, (json.dumps(result, indent=1) + "\n").encode())
+        training.folder.write_json(WORKER_RESULT, result)
     ray.train.report({"steps": trained.counts["steps"]})

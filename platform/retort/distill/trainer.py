@@ -5,7 +5,6 @@ curves. The same experiment again is the same run, however many workers trained 
 last state.
 """
 
-import json
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -85,9 +84,9 @@ def distil_prepared(
         settings = experiment.model_dump(mode="json")
         inputs = {"vectors": prepared.vectors.name, "training": prepared.training.name}
         writer.add(
-            folder.write_bytes(EXPERIMENT, _json(settings)),
+            folder.write_json(EXPERIMENT, settings),
             folder.write_bytes("experiment.yaml", yaml.safe_dump(settings, sort_keys=False).encode()),
-            folder.write_bytes(RUN.inputs, _json(inputs)),
+            folder.write_json(RUN.inputs, inputs),
         )
         if experiment.regularization.cost_threshold > 0:
             from retort.distill.students import prune
@@ -133,7 +132,3 @@ def training_device() -> "torch.device":
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()

@@ -6,7 +6,6 @@ that something is to be measured: an evaluation that is there already is found b
 """
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -171,7 +170,7 @@ def _measure(
     folder, buffer = writer.folder, io.BytesIO()
     np.savez(buffer, indptr=queries.indptr, indices=queries.indices, values=queries.values)
     writer.add(
-        folder.write_bytes(EVALUATION.measures, (json.dumps(measures, indent=1) + "\n").encode()),
+        folder.write_json(EVALUATION.measures, measures),
         folder.write_table(EVALUATION.per_turn, table),
         folder.write_bytes(EVALUATION.run, trec_run(run, tag=subject.name).encode()),
         # Of no version of its own: evaluations from before it are as good, and `retort show qrels` prints theirs.

@@ -109,8 +109,7 @@ def prepare_training(
 
             found = weights_of_teachers(experiment, all_turns, held_out, collection, rankings)
             weights = dict(zip(experiment.teacher.names, found.weights, strict=True))
-            told = json.dumps(asdict(found) | {"weights": weights}, indent=1) + "\n"
-            writer.add(stage.folder.write_bytes(WEIGHTS_FILE, told.encode()))
+            writer.add(stage.folder.write_json(WEIGHTS_FILE, asdict(found) | {"weights": weights}))
             writer.counts["teacher_weights"] = weights
         units = [{"chunk": number, "first": first} for number, first in enumerate(range(0, turns, CHUNK_TURNS))]
         done = without_ranking = written = 0
@@ -138,8 +137,7 @@ def prepare_training(
         if written == 0:
             raise DataError(f"no training turn has a rewrite by {', '.join(rankings)} that retrieves anything")
         # For whom asks what was prepared here, such as a baseline's evaluation; no part of the stage's identity.
-        content = json.dumps(experiment.model_dump(mode="json"), indent=1) + "\n"
-        writer.add(stage.folder.write_bytes(EXPERIMENT, content.encode()))
+        writer.add(stage.folder.write_json(EXPERIMENT, experiment.model_dump(mode="json")))
         writer.counts |= {"turns": written, "dropped": dropped | {"without a teacher's ranking": without_ranking}}
         writer.counts |= dict(sorted(counted.items()))
     return stage.folder

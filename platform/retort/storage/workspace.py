@@ -90,12 +90,16 @@ class Workspace:
 
     def stages(self, parent: str) -> list["Folder"]:
         """Finished stage folders directly below ``parent``, sorted by name."""
+        folders = [self.folder(f"{parent}/{name}") for name in self.names(parent)]
+        return [folder for folder in folders if folder.record()]
+
+    def names(self, parent: str) -> list[str]:
+        """Names of the files and folders directly below ``parent``, sorted; none where it does not exist."""
         path = f"{self.root}/{parent}"
         if not self.fs.exists(path):
             return []
         self.fs.invalidate_cache()
-        children = sorted(PurePosixPath(child).name for child in self.fs.ls(path, detail=False))
-        return [folder for folder in (self.folder(f"{parent}/{child}") for child in children) if folder.record()]
+        return sorted(PurePosixPath(child).name for child in self.fs.ls(path, detail=False))
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,10 @@ class Folder:
     def write_bytes(self, file: str, content: bytes) -> FileEntry:
         """Write bytes atomically."""
         return self.write(file, lambda stream: write_all(stream, content))
+
+    def write_json(self, file: str, value: object) -> FileEntry:
+        """Write a value as indented JSON, atomically."""
+        return self.write_bytes(file, (json.dumps(value, indent=1) + "\n").encode())
 
     def write_array(self, file: str, array: np.ndarray) -> FileEntry:
         """Write one numpy array as ``.npy`` (memory-mappable), atomically."""

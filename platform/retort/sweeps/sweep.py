@@ -4,7 +4,6 @@
 once the sweep has ended, ``front.json`` with the trials again, the front's with their evaluation.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -140,26 +139,22 @@ class Sweep:
 
 def write_description(folder: Folder, description: Mapping[str, Any]) -> FileEntry:
     """Write what is searched: ``name``, ``base`` and ``settings``; returns the file's entry for a record."""
-    return folder.write_bytes(SWEEP.description, (json.dumps(description, indent=1) + "\n").encode())
+    return folder.write_json(SWEEP.description, description)
 
 
 def write_trial(folder: Folder, point: TrialPoint) -> FileEntry:
     """Write an ended trial's file; returns its entry for a record."""
-    return folder.write_bytes(SWEEP.trial(point.trial), (json.dumps(asdict(point), indent=1) + "\n").encode())
+    return folder.write_json(SWEEP.trial(point.trial), asdict(point))
 
 
 def write_front(sweep: Sweep) -> FileEntry:
     """Write what a sweep that has ended found; returns the file's entry for a record."""
-    return sweep.folder.write_bytes(SWEEP.front, (json.dumps(sweep.to_json(), indent=1) + "\n").encode())
+    return sweep.folder.write_json(SWEEP.front, sweep.to_json())
 
 
 def read_trials(folder: Folder) -> list[TrialPoint]:
     """The trials that have ended so far, in that order, whether the sweep has ended or not."""
-    base = folder.path(SWEEP.trials)
-    if not folder.workspace.fs.exists(base):
-        return []
-    folder.workspace.fs.invalidate_cache()
-    names = sorted(path.rsplit("/", 1)[-1] for path in folder.workspace.fs.ls(base, detail=False))
+    names = folder.workspace.names(f"{folder.name}/{SWEEP.trials}")
     return [TrialPoint(**folder.read_json(f"{SWEEP.trials}/{name}")) for name in names if name.endswith(".json")]
 
 
@@ -190,14 +185,8 @@ def read_sweep(folder: Folder) -> Sweep:
 
 def list_sweeps(workspace: Workspace) -> list[Sweep]:
     """Every sweep that has begun, sorted by name."""
-    base = f"{workspace.root}/{SWEEP.parent}"
-    if not workspace.fs.exists(base):
-        return []
-    workspace.fs.invalidate_cache()
-    folders = [
-        workspace.folder(f"{SWEEP.parent}/{path.rsplit('/', 1)[-1]}") for path in workspace.fs.ls(base, detail=False)
-    ]
-    return [read_sweep(folder) for folder in sorted(folders, key=lambda f: f.name) if folder.exists(SWEEP.description)]
+    folders = [workspace.folder(f"{SWEEP.parent}/{name}") for name in workspace.names(SWEEP.parent)]
+    return [read_sweep(folder) for folder in folders if folder.exists(SWEEP.description)]
 
 
 def find_sweeps(workspace: Workspace, name: str) -> list[Sweep]:

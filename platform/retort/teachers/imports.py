@@ -19,7 +19,7 @@ from retort.formats.lines import digest_of
 from retort.records import REWRITE_SCHEMA, TURN_SCHEMA, Rewrite
 from retort.storage import Record, Workspace
 
-__all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "require_rewrites", "write_rewrites"]
+__all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "require_rewrites", "teachers_of", "write_rewrites"]
 
 STAGE: Final = "rewrites"
 VERSION: Final = 1
@@ -163,7 +163,7 @@ def require_rewrites(workspace: Workspace, teacher: str, split: str) -> Record:
     folder = workspace.folder(f"{STAGE}/{checked_name(teacher, 'teacher')}/{checked_name(split, 'split')}")
     record = folder.record()
     if record is None:
-        there = _teachers(workspace, split)
+        there = teachers_of(workspace, split)
         record = folder.require(
             f"{did_you_mean(teacher, there)}teachers of {split!r} there: {', '.join(there) or 'none'}; add them first: "
             f"retort rewrites add FILE --teacher {teacher} --split {split} --workspace {workspace.url}"
@@ -171,12 +171,9 @@ def require_rewrites(workspace: Workspace, teacher: str, split: str) -> Record:
     return record
 
 
-def _teachers(workspace: Workspace, split: str) -> list[str]:
-    base = workspace.folder(STAGE).path()
-    if not workspace.fs.exists(base):
-        return []
-    names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in workspace.fs.ls(base, detail=False))
-    return [name for name in names if workspace.folder(f"{STAGE}/{name}/{split}").record() is not None]
+def teachers_of(workspace: Workspace, split: str) -> list[str]:
+    """Names of the teachers that have rewrites of a split, sorted."""
+    return [name for name in workspace.names(STAGE) if workspace.folder(f"{STAGE}/{name}/{split}").record() is not None]
 
 
 def _query_ids(workspace: Workspace, split: str) -> list[str]:

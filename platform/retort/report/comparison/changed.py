@@ -11,13 +11,12 @@ from retort.formats.trec import ranked
 from retort.records import Message, Passage, Turn
 from retort.report.comparison.compare import gains
 from retort.report.comparison.systems import Questions, System
-from retort.report.views.look import rewrites_of
+from retort.report.views.look import UNKNOWN, rewrites_of
 from retort.storage import Workspace
 
 __all__ = ["TOP", "ChangedTurn", "Judged", "Placed", "changed_turns", "most_changed"]
 
 TOP: Final = 3  # passages of each ranking
-UNKNOWN: Final = "(not in the collection)"
 Outcome = Literal["win", "loss"]
 
 

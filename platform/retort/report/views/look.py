@@ -1,23 +1,22 @@
 """One turn as a person wants to see it: what was said, what the student reads, what the teachers wrote, what is relevant."""
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Any, Final
 
 from retort.config import ContextConfig
-from retort.corpora.collection import read_doc_ids, read_passages
+from retort.corpora.collection import passages_by_id
 from retort.corpora.context import context_of, context_text, fit_context
 from retort.corpora.turns import read_judgements, read_turns, splits
 from retort.errors import InputError
-from retort.records import REWRITE_SCHEMA, Passage, Turn
+from retort.records import Passage, Turn
 from retort.storage import Workspace
+from retort.teachers.imports import read_rewrites, teachers_of
 
 if TYPE_CHECKING:
     from retort.sparse.tokens import Tokenizer
 
-__all__ = ["describe_turn", "find_turn", "rewrites_of"]
+__all__ = ["UNKNOWN", "describe_turn", "find_turn", "rewrites_of"]
+
+UNKNOWN: Final = "(not in the collection)"  # stands for the text of a judged passage that is not there
 
 
 def find_turn(workspace: Workspace, query_id: str, *, split: str | None) -> tuple[str, Turn]:
@@ -65,7 +64,9 @@ def describe_turn(
     name, turn = find_turn(workspace, query_id, split=split)
     judged = read_judgements(workspace, name).get(query_id, {})
     doc_ids = sorted(judged, key=lambda doc_id: -judged[doc_id])
-    known = _known(workspace, doc_ids)
+    passages = passages_by_id(
+        workspace, judged
+    )  # judgements of relevance 0 may name passages that the collection lacks
     return {
         "query_id": query_id,
         "split": name,
@@ -83,10 +84,8 @@ def describe_turn(
             teacher: own[query_id] for teacher, own in rewrites_of(workspace, name).items() if query_id in own
         },
         "judged": [
-            {"doc_id": d, "relevance": judged[d], "title": known[d].title, "text": known[d].text}
-            if d in known
-            else {"doc_id": d, "relevance": judged[d], "title": "", "text": "(not in the collection)"}
-            for d in doc_ids
+            {"doc_id": own.doc_id, "relevance": judged[own.doc_id], "title": own.title, "text": own.text}
+            for own in (passages.get(doc_id, Passage(doc_id, "", UNKNOWN)) for doc_id in doc_ids)
         ],
     }
 
@@ -111,27 +110,6 @@ def _read(turn: Turn, config: ContextConfig, *, tokenizer: "Tokenizer", max_toke
     }
 
 
-def _known(workspace: Workspace, doc_ids: list[str]) -> dict[str, Passage]:
-    # Judgements of relevance 0 may name passages that the collection lacks.
-    there = pc.is_in(read_doc_ids(workspace), value_set=pa.array(doc_ids, pa.string()))
-    rows = np.flatnonzero(there.to_numpy())
-    return {passage.doc_id: passage for passage in read_passages(workspace, rows.tolist())}
-
-
 def rewrites_of(workspace: Workspace, split: str) -> dict[str, dict[str, str]]:
     """Every teacher's rewrites of a split: teacher -> query_id -> rewrite, teachers sorted by name."""
-    # Read here, and not through teachers: the two packages stand side by side and do not import each other.
-    by_teacher: dict[str, dict[str, str]] = {}
-    base = f"{workspace.root}/rewrites"
-    teachers = (
-        sorted(path.rsplit("/", 1)[-1] for path in workspace.fs.ls(base, detail=False))
-        if workspace.fs.exists(base)
-        else []
-    )
-    for teacher in teachers:
-        folder = workspace.folder(f"rewrites/{teacher}/{split}")
-        record = folder.record()
-        if record is not None:
-            columns = folder.read_tables(record.names(".parquet"), REWRITE_SCHEMA).to_pydict()
-            by_teacher[teacher] = dict(zip(columns["query_id"], columns["rewrite"], strict=True))
-    return by_teacher
+    return {teacher: read_rewrites(workspace, teacher, split) for teacher in teachers_of(workspace, split)}
