@@ -145,7 +145,7 @@ def test_a_run_is_made_again_by_its_command(swept, retort, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["papers"], "no sweep 'papers': paper_regularization-"),
+        (["papers"], "no sweep 'papers': did you mean paper_samples? paper_regularization-"),
         (["paper_"], "2 sweeps match 'paper_': paper_regularization-"),
         (["sweep"], "a report is on one sweep, got none"),
         (["paper_samples", "paper_regularization"], "a report is on one sweep, got paper_regularization"),

@@ -23,7 +23,6 @@ from retort.shards.reader import Collection
 from retort.storage import Folder, Workspace
 from retort.storage.layout import EVALUATION
 from retort.sweeps.sweep import Sweep
-from retort.sweeps.trial import TrialPoint
 
 __all__ = ["SEED", "Evaluator"]
 
@@ -37,7 +36,7 @@ class Evaluator:
     Args:
         workspace: Where the runs are.
         split: What they are measured on.
-        progress: Told of every run.
+        progress: Called for every run.
     """
 
     def __init__(self, workspace: Workspace, split: str, progress: Progress = silent) -> None:
@@ -62,11 +61,11 @@ class Evaluator:
         finished = sweep.finished
         runs = []
         for number, point in enumerate(finished):
-            run = _run_of(point)
-            note = f"{sweep.label}: {run} on {self.split}"
-            self.progress(STAGE, number, len(finished), note)
+            assert point.run is not None, "a finished trial has a run"
+            self.progress(STAGE, number, len(finished), f"{sweep.label}: {point.run} on {self.split}")
             setting = {key: value for key, value in point.config.items() if key != SEED}
-            runs.append(SeededRun(run, setting, self.experiment(run).training.seed, self.values(run)))
+            seed = self.experiment(point.run).training.seed
+            runs.append(SeededRun(point.run, setting, seed, self.values(point.run)))
         self.progress(STAGE, len(finished), len(finished), f"{sweep.label}: {len(finished)} runs on {self.split}")
         return runs
 
@@ -90,7 +89,7 @@ class Evaluator:
         return self._values[run]
 
     def measure_all(self, runs: Sequence[str]) -> None:
-        """Measure runs, told of as they go."""
+        """Measure runs; progress is called before each."""
         for number, run in enumerate(runs):
             self.progress(STAGE, number, len(runs), f"{run} on {self.split}")
             self.values(run)
@@ -112,8 +111,3 @@ class Evaluator:
                 f"{len(self._turns.query_ids)} others: report on sweeps with the same corpus settings only (--sweep)"
             )
         return {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in SHOWN}
-
-
-def _run_of(point: TrialPoint) -> str:
-    assert point.run is not None, "a finished trial has a run"
-    return point.run

@@ -9,8 +9,7 @@ import pytest
 
 from retort.errors import InputError
 from retort.report.families.choice import Family, FamilyTrial, choose, unregularised_students
-from retort.report.families.figure import fronts_figure
-from retort.report.families.pages import families_table, family_pages
+from retort.report.families.pages import families_table, family_pages, fronts_figure
 from retort.report.families.report import family_report
 from retort.report.paper.grid import Turns
 from retort.report.render.figure import BLACK, BLUE, VERMILLION

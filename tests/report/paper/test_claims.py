@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retort.report.paper.claims import CLAIMS, RULES, verdict, verdict_without_grid
+from retort.report.paper.claims import CLAIMS, RULES, verdict
 from retort.report.paper.grid import SeededRun, Turns
 from retort.report.paper.published import QUESTIONS, question_of
 from retort.report.paper.report import grid_of
@@ -46,7 +46,6 @@ def direction(*arguments, **keywords):
 def test_every_claim_has_a_rule_and_a_question():
     assert set(CLAIMS) == set(RULES) and len(CLAIMS) == 4
     assert set(CLAIMS) <= {question.space for question in QUESTIONS}
-    assert verdict_without_grid("paper_samples").direction == "can't be told"
     assert verdict(grid("paper_temperature", {0.5: {}, 1.0: {}, 2.0: {}})) is None
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from retort.errors import InputError
-from retort.report.paper.by_turn import by_turn_figure
 from retort.report.paper.claims import Grid
 from retort.report.paper.grid import SeededRun, Turns, grid_rows
-from retort.report.paper.pages import paper_pages
+from retort.report.paper.pages import by_turn_figure, paper_pages
 from retort.report.paper.published import DISCO, QUESTIONS, REFERENCES, question_of
 from retort.report.paper.report import PaperReport, SweepGrid, grid_of
 from retort.report.paper.tables import claims_table, differences_table, rows_table

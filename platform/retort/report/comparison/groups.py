@@ -123,11 +123,8 @@ def turns_by(turns: Sequence[Turn], column: str, *, of_split: Sequence[Turn] | N
         InputError: If no turn has the column, or it has too many values to be a grouping.
     """
     if column == TURN_NUMBER:
-        groups_of_positions = turn_groups([turn.turn_number for turn in turns])
-        return {
-            label: [turns[position].query_id for position in positions]
-            for label, positions in groups_of_positions.items()
-        }
+        by_number = turn_groups([turn.turn_number for turn in turns])
+        return {label: [turns[position].query_id for position in positions] for label, positions in by_number.items()}
     values = {turn.query_id: turn.attributes.get(column, "") for turn in turns}
     if not any(values.values()) and column == TOPIC_SWITCH:
         values = _switches(turns, of_split if of_split is not None else turns)

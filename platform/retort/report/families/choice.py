@@ -32,9 +32,8 @@ RECALL_REFERENCE: Final = 0.60
 FLOPS_REFERENCE: Final = 14.0
 FLOPS_FLOOR: Final = 0.05
 LossFrom = Literal["unregularised", "best"]
-Recalls = tuple[
-    Sequence[str], NDArray[np.float64]
-]  # a run's turns: conversation_ids and R@100, in one order for every run of a seed
+# A run's turns: conversation_ids and R@100, in one order for every run of a seed.
+Recalls = tuple[Sequence[str], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def choose(
             for own, recall in zip(candidates, recalls, strict=True)
             if recall >= least and (by_turn is None or own == reference or _surely_within(own, reference, by_turn))
         ] or [reference]
-        best = min(within, key=_total_flops)
+        best = min(within, key=lambda own: math.fsum(trial.flops for trial in own.values()))
         chosen.update(best)
     return Choice(family, one_setting, dict(sorted(chosen.items())), fronts, areas)
 
@@ -186,10 +185,6 @@ def _surely_within(
         return False  # there is no interval, and so nothing is sure
     low, _ = bootstrap_totals_by_conversation(values, conversations, lambda totals: totals[:, 0] / totals[:, 1])
     return low >= 1 - ACCEPTED_LOSS
-
-
-def _total_flops(own: dict[int, FamilyTrial]) -> float:
-    return math.fsum(trial.flops for trial in own.values())
 
 
 def area(values: NDArray[np.float64]) -> float:

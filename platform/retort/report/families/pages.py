@@ -5,15 +5,16 @@ from collections.abc import Mapping
 
 from retort.measures.registry import ACCEPTED_LOSS, figure
 from retort.report.families.choice import FLOPS_REFERENCE, RECALL_REFERENCE
-from retort.report.families.figure import fronts_figure
 from retort.report.families.report import FamilyReport, FamilyRow
+from retort.report.render.axes import measure_axis
+from retort.report.render.figure import BLACK, DASHES, LOOKS, Chart, Figure, Series
 from retort.report.render.files import drawn_files
 from retort.report.render.markdown import markdown_section
 from retort.report.render.table import Column, Heading, Row, Table, row
 from retort.storage.layout import BASELINE
 from retort.sweeps.trial import Scalar, knob_text
 
-__all__ = ["families_table", "family_pages"]
+__all__ = ["families_table", "family_pages", "fronts_figure"]
 
 
 def families_table(report: FamilyReport) -> Table:
@@ -94,8 +95,8 @@ def _notes(report: FamilyReport) -> list[str]:
         settings = {_setting(setting): None for setting in own.settings.values()}
         how = "one setting for all seeds" if own.one_setting else "a setting for each seed"
         notes.append(f"{own.family}: {intervals}; {how}: {'; '.join(settings)}")
-        wins = sum(gain > 0 for gain in own.area_gains.values())
         if own.family != report.baseline:
+            wins = sum(gain > 0 for gain in own.area_gains.values())
             notes.append(
                 f"{own.family}: its area is above {report.baseline}'s in {wins} of {len(own.area_gains)} seeds"
             )
@@ -107,6 +108,33 @@ def _notes(report: FamilyReport) -> list[str]:
 
 def _setting(setting: Mapping[str, Scalar]) -> str:
     return ", ".join(f"{key} {knob_text(value)}" for key, value in setting.items()) or "nothing searched"
+
+
+def fronts_figure(report: FamilyReport, title: str) -> Figure:
+    """A line for each family and seed: colours and markers tell families apart, dashes their seeds; the choice is filled."""
+    points = [point for own in report.rows for front in own.fronts.values() for point in front]
+    x_axis = measure_axis("FLOPS", [*(point.flops for point in points), report.unregularised_flops])
+    y_axis = measure_axis("R@100", [*(point.recall for point in points), report.unregularised_recall])
+    lines, choices = [], []
+    for number, own in enumerate(report.rows):
+        colour, marker = LOOKS[number % len(LOOKS)]
+        for position, (seed, front) in enumerate(own.fronts.items()):
+            x, y = [x_axis.drawn(point.flops) for point in front], [point.recall for point in front]
+            chosen = [index for index, point in enumerate(front) if point.run == own.runs.get(seed)]
+            dash = DASHES[position % len(DASHES)]
+            lines.append(Series(own.family, x, y, colour, marker, dash, hollow=True, width=1, legend=position == 0))
+            x, y = [x[index] for index in chosen], [y[index] for index in chosen]
+            choices.append(Series(own.family, x, y, colour, marker, size=11, legend=False))
+    reference = Series(
+        "unregularised, mean of the seeds",
+        [x_axis.drawn(report.unregularised_flops)],
+        [report.unregularised_recall],
+        BLACK,
+        "star",
+        size=15,
+    )
+    text = "A line for each seed, a colour for each family; filled: the choice, where it lies on the front."
+    return Figure("fronts", title, text, [Chart(x_axis, y_axis, [*lines, *choices, reference])])
 
 
 def family_pages(report: FamilyReport) -> dict[str, bytes]:

@@ -114,7 +114,4 @@ def _trials(evaluator: Evaluator, sweeps: Sequence[Sweep]) -> tuple[FamilyTrial,
 
 def _baselines(sweeps: Sequence[Sweep], split: str) -> Mapping[str, Mapping[str, Any]]:
     """The baselines of the first sweep that has ended and measured them on the split."""
-    for sweep in sweeps:
-        if sweep.split == split and sweep.baselines:
-            return sweep.baselines
-    return {}
+    return next((sweep.baselines for sweep in sweeps if sweep.split == split and sweep.baselines), {})

@@ -22,7 +22,7 @@ from retort.report.paper.grid import Difference, Row, Turns, seed_mean
 from retort.report.paper.published import Published, Question
 from retort.sweeps.trial import Scalar
 
-__all__ = ["CLAIMS", "RULES", "Direction", "Grid", "Verdict", "verdict", "verdict_without_grid"]
+__all__ = ["CLAIMS", "RULES", "Direction", "Grid", "Verdict", "verdict"]
 
 MIN_SEEDS: Final = 3
 HALF: Final = 0.5
@@ -126,11 +126,6 @@ class _Tested:
         return f"{one.row}: {one.measure} {one.difference:+.4f}{interval}, p {self.p:.3g} ({one.seeds} seeds)"
 
 
-def verdict_without_grid(space: str) -> Verdict:
-    """The verdict on a claim whose question no sweep has asked."""
-    return Verdict(CLAIMS[space], "can't be told", (f"no sweep of {space} in the workspace",))
-
-
 def verdict(grid: Grid) -> Verdict | None:
     """What a grid says of its claim by the rules; None: the paper claims nothing that this grid could decide."""
     rule = _DECIDE.get(grid.question.space)
@@ -140,7 +135,7 @@ def verdict(grid: Grid) -> Verdict | None:
     if isinstance(value, bool) or value != grid.question.baseline:
         reason = f"the grid has no row {grid.question.key} {grid.question.baseline}, from which the claim counts"
         return Verdict(CLAIMS[grid.question.space], "can't be told", (reason,))
-    few = [row for row in grid.rows if len(set(row.seeds) & set(grid.baseline.seeds)) < MIN_SEEDS]
+    few = [row for row in grid.rows if len(_shared_seeds(grid, row)) < MIN_SEEDS]
     direction, reasons = rule(grid)
     if few:
         names = ", ".join(row.label for row in few)
@@ -224,7 +219,7 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
     than 2 % away. Long conversations: over the sparsest preset that halves FLOPS at the least loss, the share of FLOPS saved at
     deep turns less that at early ones; holds or does not where its interval excludes 0. Both must hold.
     """
-    presets = [row for row in grid.rows if row is not grid.baseline and _seeds(grid, row) >= MIN_SEEDS]
+    presets = [row for row in grid.rows if row is not grid.baseline and len(_shared_seeds(grid, row)) >= MIN_SEEDS]
     known = [row for row in presets if grid.published(row) is not None]
     presets = known or presets
     if not grid.baseline.means["FLOPS"] or not grid.baseline.means["R@100"]:
@@ -232,8 +227,7 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
     recall = {one.row: one for one in grid.differences if one.measure == "R@100"}
     reasons, halved = [], []
     for row in presets:
-        # Over the seeds that both have, as the differences are.
-        seeds = sorted(set(row.seeds) & set(grid.baseline.seeds))
+        seeds = _shared_seeds(grid, row)  # as for the differences
         flops, base_flops = (float(seed_mean(one, "FLOPS", seeds).mean()) for one in (row, grid.baseline))
         base_recall = float(seed_mean(grid.baseline, "R@100", seeds).mean())
         if not base_flops or not base_recall:
@@ -265,7 +259,7 @@ def sparsity(grid: Grid) -> tuple[Direction, list[str]]:
 
 def _depth(grid: Grid, row: Row) -> tuple[Direction, str]:
     numbers = np.array(grid.turns.turn_numbers)
-    seeds = sorted(set(row.seeds) & set(grid.baseline.seeds))
+    seeds = _shared_seeds(grid, row)
     own, base = seed_mean(row, "FLOPS", seeds), seed_mean(grid.baseline, "FLOPS", seeds)
     early, deep = numbers <= EARLY, numbers >= DEEP
     conversations = {one for one, kept in zip(grid.turns.conversation_ids, early | deep, strict=True) if kept}
@@ -291,8 +285,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:+.1f} %"
 
 
-def _seeds(grid: Grid, row: Row) -> int:
-    return len(set(row.seeds) & set(grid.baseline.seeds))
+def _shared_seeds(grid: Grid, row: Row) -> list[int]:
+    """The seeds that a row and the baseline both have."""
+    return sorted(set(row.seeds) & set(grid.baseline.seeds))
 
 
 def _tested(grid: Grid, measures: Sequence[str]) -> list[_Tested]:

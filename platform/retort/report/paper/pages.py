@@ -1,16 +1,21 @@
 """The paper's report as a directory: ``paper.md`` for reading, ``paper.json`` for programs, a figure for each grid."""
 
 import json
+from typing import Final
 
-from retort.report.paper.by_turn import by_turn_figure
-from retort.report.paper.claims import RULES
+from retort.report.paper.claims import RULES, Grid
+from retort.report.paper.grid import by_turn, turn_groups
 from retort.report.paper.published import SOURCE
 from retort.report.paper.report import PaperReport
 from retort.report.paper.tables import differences_table, references_table, rows_table
+from retort.report.render.by_turn import TurnLine, turn_charts
+from retort.report.render.figure import DASHES, LOOKS, Figure
 from retort.report.render.files import drawn_files
 from retort.report.render.markdown import markdown_table, markdown_text
 
-__all__ = ["paper_pages"]
+__all__ = ["by_turn_figure", "paper_pages"]
+
+BY_TURN: Final = ("L0", "R@100")
 
 
 def paper_pages(report: PaperReport) -> dict[str, bytes]:
@@ -47,6 +52,25 @@ def _markdown(report: PaperReport) -> str:
         lines += [f"{markdown_text(note)}\n" for note in rows.notes]
         lines += [*markdown_table(rows), "", *markdown_table(differences), ""]
         lines += [f"{markdown_text(note)}\n" for note in differences.notes]
-        lines += [f"![L0 and R@100 by turn number]({one.sweep}.png)", ""]
+        lines += [f"![{' and '.join(BY_TURN)} by turn number]({one.sweep}.png)", ""]
     lines += ["## Published baselines", "", *markdown_table(references_table()), ""]
     return "\n".join(lines)
+
+
+def by_turn_figure(grid: Grid, name: str) -> Figure:
+    """The figure of a grid's rows: means over seeds and over the turns of a number, the deepest turns in one group."""
+    groups = turn_groups(grid.turns.turn_numbers)
+    lines = []
+    for number, row in enumerate(grid.rows):
+        colour, marker = LOOKS[number % len(LOOKS)]
+        dash = DASHES[number // len(LOOKS) % len(DASHES)]
+        means = {measure: list(by_turn(row, grid.turns, measure).values()) for measure in BY_TURN}
+        label, width = (f"{row.label} (baseline)", 3.0) if row is grid.baseline else (row.label, 1.6)
+        lines.append(TurnLine(label, means, colour, marker, dash, width))
+    counts = {label: len(positions) for label, positions in groups.items()}
+    text = (
+        f"Lines: {grid.question.title}, each the mean over its seeds. In brackets: how many turns have the number; the deepest "
+        "are one group, since few conversations go so far."
+    )
+    charts = turn_charts(BY_TURN, counts, lines)
+    return Figure(name, f"{' and '.join(BY_TURN)} by turn number", text, charts, columns=2)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from retort.measures.paired import Corrected
-from retort.report.paper.claims import CLAIMS, RULES, Grid, Verdict, verdict, verdict_without_grid
+from retort.report.paper.claims import CLAIMS, RULES, Grid, Verdict, verdict
 from retort.report.paper.grid import Difference, Row, SeededRun, Turns, by_turn, compare_rows, grid_rows, turn_groups
 from retort.report.paper.published import MEASURES, REFERENCES, SOURCE, Question
 
@@ -66,7 +66,8 @@ class PaperReport:
                 for one in self.sweeps
                 if one.grid.question.space == space and (said := verdict(one.grid)) is not None
             ]
-            verdicts += of_claim or [(None, space, verdict_without_grid(space))]
+            missing = Verdict(CLAIMS[space], "can't be told", (f"no sweep of {space} in the workspace",))
+            verdicts += of_claim or [(None, space, missing)]
         return verdicts
 
     def to_json(self) -> dict[str, Any]:

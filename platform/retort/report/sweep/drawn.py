@@ -16,7 +16,7 @@ from retort.storage.layout import SWEEP
 from retort.sweeps.listener import Listener
 from retort.sweeps.sweep import Sweep
 
-__all__ = ["DrawnFront", "front_drawings"]
+__all__ = ["DrawnFront", "filled_page", "front_drawings"]
 
 
 class DrawnFront(Listener):
@@ -34,7 +34,8 @@ def front_drawings(sweep: Sweep) -> dict[str, bytes]:
     figures = front_figures(sweep) or [_no_front(sweep)]
     picture, page = SWEEP.drawings
     sections = [figure_html(figure, {"PNG": picture} if figure is figures[0] else {}) for figure in figures]
-    return {picture: drawn_files(figures[0], heading)["png"], page: _page(heading, sections).encode()}
+    html = filled_page("sweep/front.html", heading, figures=sections)
+    return {picture: drawn_files(figures[0], heading)["png"], page: html.encode()}
 
 
 def _no_front(sweep: Sweep) -> Figure:
@@ -43,14 +44,10 @@ def _no_front(sweep: Sweep) -> Figure:
     return Figure("front", f"{worth} against {cost}", "No trial has finished: there is no front.", [chart])
 
 
-def _page(title: str, sections: list[Markup]) -> str:
+def filled_page(template: str, title: str, **values: object) -> str:
+    """A page of a sweep: its template below ``report/``, with plotly, our script and our style in it."""
     from plotly.offline import get_plotlyjs
 
     beside = files("retort.report.sweep")
-    return filled(
-        "sweep/front.html",
-        title=title,
-        style=Markup(beside.joinpath("page.css").read_text(encoding="utf-8")),
-        scripts=[Markup(get_plotlyjs()), Markup(beside.joinpath("page.js").read_text(encoding="utf-8"))],
-        figures=sections,
-    )
+    style, script = (Markup(beside.joinpath(name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
+    return filled(template, title=title, style=style, scripts=[Markup(get_plotlyjs()), script], **values)

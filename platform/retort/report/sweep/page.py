@@ -1,17 +1,15 @@
 """A sweep's report as one page that needs no network, with its figures and the files to run it again beside it."""
 
 import math
-from collections.abc import Sequence
-from importlib.resources import files
-
-from markupsafe import Markup
+from itertools import chain
 
 from retort.measures.registry import SHOWN, figure
 from retort.report.render.figure import Figure
 from retort.report.render.files import drawn_files
-from retort.report.render.html import filled, html_table
+from retort.report.render.html import html_table
 from retort.report.render.interactive import figure_html
 from retort.report.render.table import Cell, Column, Table, measure_cells, measure_columns, row
+from retort.report.sweep.drawn import filled_page
 from retort.report.sweep.front import knob_cell, knob_columns
 from retort.report.sweep.front_figures import front_figures
 from retort.report.sweep.knobs import importance_figure, parallel_figure, slice_figure
@@ -19,56 +17,45 @@ from retort.report.sweep.report import SweepReport
 from retort.report.sweep.texts import baseline_name, front_numbers
 from retort.report.sweep.turns import turn_figure
 from retort.storage.layout import SWEEP
-from retort.sweeps.trial import TrialPoint, constant_knobs, knob_text, varying_knobs
+from retort.sweeps.trial import constant_knobs, knob_text, varying_knobs
 
 __all__ = ["report_page", "report_pages"]
 
 
 def report_pages(report: SweepReport) -> dict[str, bytes]:
     """File name -> content: the page, ``figures/`` as PNG and SVG, ``reproduce/`` with the YAMLs that its commands name."""
-    fronts, knobs, turns = _figures(report)
-    pages = {SWEEP.page: _page(report, fronts, knobs, turns).encode()}
-    for drawn in (*fronts, *knobs, *([turns] if turns is not None else [])):
-        pages |= {
-            f"figures/{drawn.name}.{kind}": content for kind, content in drawn_files(drawn, report.sweep.name).items()
-        }
+    pages = {SWEEP.page: report_page(report).encode()}
+    for drawn in chain(*_figures(report).values()):
+        files = drawn_files(drawn, report.sweep.name)
+        pages |= {f"figures/{drawn.name}.{kind}": content for kind, content in files.items()}
     return pages | {f"reproduce/{name}": text.encode() for name, text in report.reproduction.files.items()}
+
+
+def _figures(report: SweepReport) -> dict[str, list[Figure]]:
+    """The figures by part of the page: fronts, what each setting did, by turn number."""
+    figures: dict[str, list[Figure | None]] = {
+        "fronts": [*front_figures(report.sweep, report.latencies, report.published)],
+        "knobs": [slice_figure(report), parallel_figure(report), importance_figure(report)],
+        "turns": [turn_figure(report)],
+    }
+    return {part: [each for each in own if each is not None] for part, own in figures.items()}
 
 
 def report_page(report: SweepReport) -> str:
     """The page alone, without the files beside it."""
-    return _page(report, *_figures(report))
-
-
-def _figures(report: SweepReport) -> tuple[list[Figure], list[Figure], Figure | None]:
-    """The figures of the page: fronts, what each setting did, by turn number."""
-    knobs = [slice_figure(report), parallel_figure(report), importance_figure(report)]
-    fronts = front_figures(report.sweep, report.latencies, report.published)
-    return fronts, [figure for figure in knobs if figure is not None], turn_figure(report)
-
-
-def _page(report: SweepReport, fronts: Sequence[Figure], knobs: Sequence[Figure], turns: Figure | None) -> str:
-    from plotly.offline import get_plotlyjs
-
-    beside = files("retort.report.sweep")
-    finished = [point for point in report.sweep.points if point.status == "finished"]
-    failed = [point for point in report.sweep.points if point.status == "failed"]
-    return filled(
+    return filled_page(
         "sweep/page.html",
+        f"Sweep {report.sweep.name}",
         report=report,
-        style=Markup(beside.joinpath("page.css").read_text(encoding="utf-8")),
-        scripts=[Markup(get_plotlyjs()), Markup(beside.joinpath("page.js").read_text(encoding="utf-8"))],
-        summary=_summary(report, len(failed)),
-        fronts=[figure_html(each) for each in fronts],
-        knobs=[figure_html(each) for each in knobs],
-        turns=figure_html(turns) if turns is not None else None,
-        finished=html_table(_finished_table(report, finished)) if finished else None,
-        failed=html_table(_failed_table(report, failed)) if failed else None,
+        summary=_summary(report),
+        finished=html_table(_finished_table(report)) if report.sweep.finished else None,
+        failed=html_table(_failed_table(report)) if report.sweep.failed else None,
         commands=[f"{command}   # {run}" for run, command in report.reproduction.runs.items()],
+        **{part: [figure_html(each) for each in own] for part, own in _figures(report).items()},
     )
 
 
-def _summary(report: SweepReport, failed: int) -> list[tuple[str, str]]:
+def _summary(report: SweepReport) -> list[tuple[str, str]]:
     """What the page begins with: names and texts."""
     sweep = report.sweep
     trials = (
@@ -78,7 +65,7 @@ def _summary(report: SweepReport, failed: int) -> list[tuple[str, str]]:
     rows = [
         ("folder", f"sweeps/{sweep.label}"),
         ("objectives", f"{aims}, on the validation turns; sampler {sweep.settings.get('sampler', '-')}"),
-        ("trials", f"{trials}, {failed} failed"),
+        ("trials", f"{trials}, {len(sweep.failed)} failed"),
         ("front", f"{len(sweep.front)} runs" + (f", evaluated on {sweep.split}" if sweep.split else "")),
     ]
     if sweep.hypervolume is not None:
@@ -95,9 +82,9 @@ def _summary(report: SweepReport, failed: int) -> list[tuple[str, str]]:
     return rows
 
 
-def _finished_table(report: SweepReport, finished: Sequence[TrialPoint]) -> Table:
+def _finished_table(report: SweepReport) -> Table:
     """Every finished trial with all that was measured, the front's first."""
-    keys = varying_knobs(report.sweep.points)
+    finished, keys = report.sweep.finished, varying_knobs(report.sweep.points)
     split = report.sweep.split or "evaluation"
     measures = [name for name in SHOWN if any(name in point.validation for point in finished)]
     evaluated = [name for name in measures if any(name in (point.evaluation or {}) for point in finished)]
@@ -131,11 +118,11 @@ def _finished_table(report: SweepReport, finished: Sequence[TrialPoint]) -> Tabl
     return Table("Finished trials", columns, rows)
 
 
-def _failed_table(report: SweepReport, failed: Sequence[TrialPoint]) -> Table:
+def _failed_table(report: SweepReport) -> Table:
     keys = varying_knobs(report.sweep.points)
     columns = (Column("trial", "name"), *knob_columns(report.sweep.points, keys), Column("reason", "text"))
     rows = [
         row(point.trial, *(knob_cell(point, key) for key in keys), (point.error or "unknown").strip())
-        for point in failed
+        for point in report.sweep.failed
     ]
     return Table("Failed trials", columns, rows)
