@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.sparse import csr_matrix
 
-from retort.measures.sparsity import activation_share, flops, l0, l0_per_row, per_query_flops
+from retort.measures.sparsity import activation_share, flops, l0_per_row, per_query_flops
 
 VOCABULARY = 7
 ACTIVE = arrays.arrays(np.bool_, st.tuples(st.integers(1, 6), st.just(VOCABULARY)))
@@ -27,8 +27,8 @@ def test_flops_and_l0_match_hand_arithmetic():
     assert query_share.tolist() == [1, 0.5, 0] and passage_share.tolist() == [0.25, 0.5, 0.25]
     assert flops(query_share, passage_share) == 0.5
     assert per_query_flops(*queries, passage_share).tolist() == [0.75, 0.25]
-    assert l0_per_row(queries[0]).tolist() == [2, 1] and l0(queries[0]) == 1.5
-    assert l0_per_row(passages[0]).tolist() == [1, 2, 1, 0] and l0(passages[0]) == 1
+    assert l0_per_row(queries[0]).tolist() == [2, 1]
+    assert l0_per_row(passages[0]).tolist() == [1, 2, 1, 0]
 
 
 @given(queries=ACTIVE, passages=ACTIVE)
@@ -65,7 +65,7 @@ def test_activation_share_and_l0_count_the_same_entries(active):
     assert share.dtype == np.float64
     assert share == pytest.approx(active.mean(axis=0))
     assert l0_per_row(indptr).tolist() == active.sum(axis=1).tolist()
-    assert share.sum() == pytest.approx(l0(indptr))
+    assert share.sum() == pytest.approx(l0_per_row(indptr).mean())
 
 
 def test_more_entries_than_are_counted_at_a_time_are_all_counted():
@@ -81,7 +81,7 @@ def test_rows_without_active_entries_count_as_rows():
 
     assert activation_share(indptr, indices, 2).tolist() == [0, 0]
     assert per_query_flops(indptr, indices, np.array([0.5, 1.0])).tolist() == [0, 0, 0]
-    assert l0(indptr) == 0
+    assert l0_per_row(indptr).tolist() == [0, 0, 0]
 
 
 def test_memory_mapped_pieces_are_read_like_arrays(tmp_path):
@@ -103,7 +103,7 @@ def test_mistakes_are_refused_with_the_value_got():
     with pytest.raises(ValueError, match=r"runs from 2 to 4, but indices has the shape \(4,\)"):
         activation_share(indptr[1:], indices, 3)
     with pytest.raises(ValueError, match="at least one row"):
-        l0(indptr[:1])
+        l0_per_row(indptr[:1])
     with pytest.raises(ValueError, match="row 1 ends before it begins"):
         l0_per_row(np.array([0, 2, 1]))
     with pytest.raises(ValueError, match="entry 1 is stored 3 times in 1 rows"):

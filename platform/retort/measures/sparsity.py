@@ -12,7 +12,7 @@ Shapes: N rows (queries or passages), Q queries, V vocabulary entries, Z stored 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["activation_share", "flops", "l0", "l0_per_row", "per_query_flops"]
+__all__ = ["activation_share", "flops", "l0_per_row", "per_query_flops"]
 
 # Entries counted at a time: np.bincount copies what it counts to int64, and a collection's indices (10 GB for
 # 25 million passages of 100 entries) are memory-mapped precisely so that they needn't fit.
@@ -101,21 +101,6 @@ def per_query_flops(
     query_of_entry = np.repeat(np.arange(queries), np.diff(indptr))
     sums = np.bincount(query_of_entry, weights=passage_share[indices], minlength=queries)
     return sums.astype(np.float64, copy=False)
-
-
-def l0(indptr: NDArray[np.int64]) -> float:
-    """Mean number of active entries of a row.
-
-    Args:
-        indptr: (N + 1,), where each row begins among the stored entries.
-
-    Returns:
-        Entries per row.
-
-    Raises:
-        ValueError: If there is no row, or ``indptr`` decreases.
-    """
-    return float(l0_per_row(indptr).mean())
 
 
 def l0_per_row(indptr: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -55,7 +55,8 @@ class Follower(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Keep a finished trial."""
-        self._keep(finished_point(self._number, self._config(trial), trial.last_result, self._seconds(trial)))
+        seconds = time.monotonic() - self.began[trial.trial_id]
+        self._keep(finished_point(self._number, self._config(trial), trial.last_result, seconds))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Keep a failed trial: it is part of the sweep's result."""
@@ -68,9 +69,6 @@ class Follower(tune.Callback):
 
     def _config(self, trial: Any) -> dict[str, Any]:
         return {key: trial.config[key] for key in self.settings.search}
-
-    def _seconds(self, trial: Any) -> float:
-        return time.monotonic() - self.began[trial.trial_id]
 
     def _keep(self, point: TrialPoint) -> None:
         write_trial(self.folder, point)

@@ -40,10 +40,6 @@ UNUSED_BY_SOME = (
 )
 
 
-def _is_prepared(key: str) -> bool:
-    return key in PREPARED or key.partition(".")[0] in PREPARED
-
-
 @dataclass(frozen=True)
 class SearchSpace:
     """A checked search space.
@@ -126,7 +122,7 @@ class SearchSpace:
         """Whether a searched key changes what is prepared before training."""
         variants = self.settings.variants.values()
         keys = [key] if key != VARIANT else [setting for settings in variants for setting in settings]
-        return any(_is_prepared(setting) for setting in keys)
+        return any(setting in PREPARED or setting.partition(".")[0] in PREPARED for setting in keys)
 
     def _values(self, key: str) -> Sequence[Any]:
         dimension = self.settings.search[key]

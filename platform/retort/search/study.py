@@ -10,12 +10,12 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from retort.search.space import SearchSpace
-from retort.storage import Folder, Workspace
+from retort.storage import Workspace
 from retort.storage.layout import SWEEP
 from retort.sweeps.sweep import list_sweeps, read_trials
 from retort.sweeps.trial import TrialPoint
 
-__all__ = ["add_study", "space_of", "write_studies"]
+__all__ = ["add_study", "write_studies"]
 
 
 def add_study(storage: BaseStorage, name: str, space: SearchSpace, points: Sequence[TrialPoint]) -> None:
@@ -48,16 +48,12 @@ def add_study(storage: BaseStorage, name: str, space: SearchSpace, points: Seque
         )
 
 
-def space_of(folder: Folder) -> SearchSpace:
-    """The search space that a sweep was begun with."""
-    return SearchSpace.described(folder.read_json(SWEEP.description))
-
-
 def write_studies(workspace: Workspace, storage: BaseStorage) -> list[str]:
     """Write every sweep of a workspace that has an ended trial into a storage; returns the studies' names."""
     written = []
     for sweep in list_sweeps(workspace):
         if points := read_trials(sweep.folder):
-            add_study(storage, sweep.label, space_of(sweep.folder), points)
+            space = SearchSpace.described(sweep.folder.read_json(SWEEP.description))
+            add_study(storage, sweep.label, space, points)
             written.append(sweep.label)
     return written

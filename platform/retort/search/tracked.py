@@ -133,9 +133,6 @@ class TrackedSweep(Listener):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracking")
         self._pending: list[Future[None]] = []
 
-    def _later(self, call: Callable[[], None]) -> None:
-        self._pending.append(self._thread.submit(call))
-
     def __enter__(self) -> "TrackedSweep":
         return self
 
@@ -187,7 +184,7 @@ class TrackedSweep(Listener):
 
     def ended(self, point: TrialPoint) -> None:
         """Log a trial as a child."""
-        self._later(lambda: self._log(point))
+        self._pending.append(self._thread.submit(self._log, point))
 
     def _log(self, point: TrialPoint) -> None:
         assert self.parent is not None, "a sweep starts before its trials end"
@@ -271,21 +268,22 @@ def register(tracker: Tracker, sweep: Sweep, point: TrialPoint, name: str) -> st
         InputError: If the sweep was logged elsewhere, or the trial is not there.
     """
     with _tracker_errors(tracker):
-        place = sweep.folder.read_json(SWEEP.tracking) if sweep.folder.exists(SWEEP.tracking) else {"uri": "nowhere"}
-        if without_credentials(place["uri"]) != tracker.uri:
+        logged_at = (
+            sweep.folder.read_json(SWEEP.tracking) if sweep.folder.exists(SWEEP.tracking) else {"uri": "nowhere"}
+        )
+        uri = without_credentials(logged_at["uri"])
+        if uri != tracker.uri:
             raise InputError(
-                f"{sweep.folder.name} was logged at {without_credentials(place['uri'])}, not at {tracker.uri}: set "
+                f"{sweep.folder.name} was logged at {uri}, not at {tracker.uri}: set "
                 "MLFLOW_TRACKING_URI to where it was logged"
             )
-        logged = tracker.find(parent=place["run_id"], tags={"retort.trial": point.trial, "retort.kind": "trial"})
+        logged = tracker.find(parent=logged_at["run_id"], tags={"retort.trial": point.trial, "retort.kind": "trial"})
         if not logged:
             raise InputError(
                 f"MLflow at {tracker.uri} does not hold trial {point.trial} of {sweep.folder.name} any more"
             )
         figures = ", ".join(f"{measure} {figure(measure, point.validation[measure])}" for measure in sweep.objectives)
-        described = (
-            f"Trial {point.trial} of {sweep.folder.name.removeprefix('sweeps/')}: {figures} on the validation turns."
-        )
+        described = f"Trial {point.trial} of {sweep.label}: {figures} on the validation turns."
         version = tracker.register(logged[-1].run_id, name, alias=CHAMPION, description=described)
         child = tracker.resume(logged[-1].run_id)
         child.set_tags({"retort.registered": f"{name} {version}"})

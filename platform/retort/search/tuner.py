@@ -25,7 +25,6 @@ from retort.shards.session import ensure_ray
 from retort.storage import Folder, Workspace
 from retort.sweeps.listener import Listener
 from retort.sweeps.sweep import read_trials
-from retort.sweeps.trial import TrialPoint
 
 __all__ = ["search_trials"]
 
@@ -41,13 +40,6 @@ def _sampler(settings: SearchSpaceConfig, *, ended: int) -> BaseSampler:
         return RandomSampler(seed=seed)
     # constant_liar: a trial that is still running keeps the next from being proposed beside it.
     return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=max(4, settings.trials // 4))
-
-
-def _study(space: SearchSpace, points: list[TrialPoint]) -> optuna.storages.BaseStorage:
-    """A storage with one study that holds the ended trials; Optuna's search in Tune opens the study by its name."""
-    storage = optuna.storages.InMemoryStorage()
-    add_study(storage, STUDY, space, points)
-    return storage
 
 
 def search_trials(
@@ -70,12 +62,14 @@ def search_trials(
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a failed trial is reported here, once
     share = trial_share(concurrent, space.experiment({}).training)
     tried = [dict(point.config) for point in done]
+    study = optuna.storages.InMemoryStorage()  # Optuna's search in Tune opens the study in it by its name
+    add_study(study, STUDY, space, done)
     search = OptunaSearch(
         space=space.distributions(),
         metric=list(settings.objectives),
         mode=list(settings.objectives.values()),
         sampler=_sampler(settings, ended=len(done)),
-        storage=_study(space, done),
+        storage=study,
         study_name=STUDY,
         points_to_evaluate=[point for point in space.first_points() if point not in tried],
     )
