@@ -47,18 +47,7 @@ def non_dominated(points: NDArray[np.float64], maximize: Sequence[bool]) -> NDAr
 
 
 def front_order(points: NDArray[np.float64], maximize: Sequence[bool]) -> NDArray[np.int64]:
-    """Positions of the front's points, by ascending value of the first objective, whatever its direction.
-
-    Args:
-        points: (N, M).
-        maximize: M directions, True where greater is better.
-
-    Returns:
-        (F,), positions in ``points`` of the F points of :func:`non_dominated`; ties keep their order.
-
-    Raises:
-        ValueError: If the shapes disagree, or a point holds a NaN.
-    """
+    """Positions (F,) of the points of :func:`non_dominated`, by ascending first objective whatever its direction."""
     positions = np.flatnonzero(non_dominated(points, maximize))
     return positions[np.argsort(points[positions, 0], kind="stable")].astype(np.int64)
 

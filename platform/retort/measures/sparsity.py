@@ -104,13 +104,7 @@ def per_query_flops(
 
 
 def l0_per_row(indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of active entries of each row.
-
-    Args:
-        indptr: (N + 1,), where each row begins among the stored entries.
-
-    Returns:
-        (N,), entries.
+    """Number of active entries of each row, (N,), by where each row begins among the stored entries, (N + 1,).
 
     Raises:
         ValueError: If there is no row, or ``indptr`` decreases.

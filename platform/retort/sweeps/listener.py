@@ -1,4 +1,4 @@
-"""Who is told of a sweep's course while it is searched: the tracker, and what draws its front."""
+"""What is called while a sweep is searched: the tracker, and what draws its front."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -48,8 +48,6 @@ class ChangedTurn:
     """One turn on which a run and the baseline differ.
 
     Attributes:
-        run: Label of the run.
-        baseline: Label of the baseline.
         outcome: Whether the run won or lost the turn.
         number: 1 for the turn that changed most.
         of: How many wins, or losses, there are.
@@ -61,7 +59,6 @@ class ChangedTurn:
         turn_number: The number of the turn in its conversation.
         attributes: The turn's further columns, but for long texts.
         history: The messages before the turn, oldest first.
-        question: The user's question.
         rewrites: Teacher -> rewrite.
         relevant: The relevant passages, the most relevant first.
         baseline_top: The first passages of the baseline's ranking.

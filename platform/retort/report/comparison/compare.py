@@ -28,8 +28,6 @@ class ComparisonRow:
 
     Attributes:
         run: Its label.
-        measure: Its name.
-        n: Number of turns.
         mean: Mean over the turns; None where the run has no such measure, as another system's has no FLOPS.
         difference: Mean less the baseline's; None, like all below, where one of both has no such measure.
         t_test_p: p of the paired t test, Holm-corrected.

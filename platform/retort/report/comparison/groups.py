@@ -31,8 +31,6 @@ class GroupRow:
     Attributes:
         by: The column by whose values turns are grouped.
         group: Its value; of turn numbers the deepest may be one group, as ``9+``.
-        run: The run's label.
-        measure: Its name.
         n: Number of turns in the group.
         conversations: How many conversations they come from.
         baseline_mean: The baseline's mean over the turns.

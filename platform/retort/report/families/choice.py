@@ -75,7 +75,6 @@ class Choice:
     """What was chosen of a family, on the validation turns.
 
     Attributes:
-        family: The family of ablations.
         one_setting: Whether all seeds have the same setting.
         chosen: Seed -> the chosen trial.
         fronts: Seed -> the trials that no other dominates, the cheapest first.

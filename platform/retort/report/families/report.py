@@ -53,7 +53,6 @@ class FamilyRow:
     """A family's figures on the turns that are reported on.
 
     Attributes:
-        family: Its name.
         trials: Seed -> number of trials.
         one_setting: Whether one setting was chosen for all seeds.
         settings: Seed -> the chosen setting.

@@ -65,7 +65,6 @@ class Grid:
     """A sweep that asks one of the paper's questions.
 
     Attributes:
-        question: The question.
         rows: One for each setting.
         baseline: The row with which the others are compared.
         differences: All rows less the baseline's, on every measure, as ``grid.compare_rows`` gives them.

@@ -88,8 +88,6 @@ class Difference:
     """One row less the baseline's, on one measure.
 
     Attributes:
-        row: The row's label.
-        measure: The measure.
         seeds: How many seeds both have, over which the turns' values are averaged.
         relative: The difference as a share of the baseline's mean; None where that is 0.
         paired: The difference, its interval, and both tests with p corrected over the grid's rows.
