@@ -1,1 +1,1 @@
-"""Searching a space: what is proposed, the trials that run it, and what is told of them."""
+"""Searching a space: a sampler proposes configurations, trials run them, and their results are logged."""

@@ -1,4 +1,4 @@
-"""A sweep's ended trials as an Optuna study: what a sampler goes on from, and what Optuna's dashboard shows."""
+"""A sweep's ended trials as an Optuna study, from which a resumed sampler goes on and which Optuna's dashboard shows."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ __all__ = ["add_study", "write_studies"]
 
 
 def add_study(storage: BaseStorage, name: str, space: SearchSpace, points: Sequence[TrialPoint]) -> None:
-    """Add a study that knows the ended trials; a failed one has no values.
+    """Add a study that holds the ended trials; a failed one has no values.
 
     Args:
-        storage: Where to.
-        name: The study's.
-        space: What was searched.
+        storage: Receives the study.
+        name: The study's name.
+        space: The search space of the trials.
         points: The ended trials.
     """
     ways = space.settings.objectives

@@ -45,7 +45,7 @@ def sweep_folder(workspace: Workspace, space: SearchSpace) -> Folder:
 
 
 def _inputs(workspace: Workspace, space: SearchSpace) -> dict[str, str]:
-    """All that a trial's result depends on beside its settings: corpus, rewrites, models, and the stages' versions."""
+    """What a trial's result depends on besides its settings: corpus, rewrites, models, and the stages' versions."""
     names = {"passages"}
     inputs = {"stages": " ".join(map(str, STAGE_VERSIONS))}
     for experiment in (space.experiment({}), *space.prepared_variants()):

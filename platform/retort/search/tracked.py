@@ -1,6 +1,6 @@
 """A sweep in MLflow: a parent run, a child per trial with configuration, curves, measures and model, the front on the parent.
 
-The driver alone writes, on one thread beside the search, so that neither sqlite nor a slow server holds up a trial. A child
+Only the driver writes, on a thread of its own, so that neither sqlite nor a slow server holds up a trial. A child
 is logged when its trial has ended: a killed driver leaves no child RUNNING, and ``--resume`` goes on with the parent.
 """
 
@@ -44,10 +44,10 @@ def _tracker_errors(tracker: Tracker) -> Iterator[None]:
 def log_missing(tracker: Tracker, workspace: Workspace, run: str) -> None:
     """Log a finished run that no earlier call has logged, or that one has logged by half before it was interrupted."""
     with _tracker_errors(tracker):
-        found = tracker.find(tags=distilled_tags(workspace, run))
-        if any(logged.status == "FINISHED" for logged in found):
+        logged_before = tracker.find(tags=distilled_tags(workspace, run))
+        if any(logged.status == "FINISHED" for logged in logged_before):
             return
-        for half in found:
+        for half in logged_before:
             tracker.discard(half.run_id)
         log_run(tracker, workspace, run, measures={}, tags={"retort.kind": "distill"}).end("FINISHED")
 
@@ -98,13 +98,13 @@ def _inputs(workspace: Workspace, folder: Folder, experiment: Mapping[str, Any])
     names |= {f"rewrites/{teacher}/{train}": "training" for teacher in experiment["teacher"]["names"]}
     if split := experiment["corpus"]["evaluate"]:
         names[f"turns/{split}"] = "evaluation"
-    found = []
+    inputs = []
     for name, context in names.items():
         record = workspace.folder(name).record()
         if record is not None:  # rankings may have come without rewrites, and a split may not be imported yet
             counts = {key: value for key, value in record.counts.items() if isinstance(value, int)}
-            found.append(TrackedInput(name, record.fingerprint, workspace.url, context, counts))
-    return found
+            inputs.append(TrackedInput(name, record.fingerprint, workspace.url, context, counts))
+    return inputs
 
 
 def _curves(folder: Folder) -> dict[str, list[tuple[int, float]]]:
@@ -149,7 +149,7 @@ class TrackedSweep(Listener):
             self.parent.end("KILLED")
         except MlflowException as failure:
             # The error that is under way says more, perhaps of this very server; the next start takes the run up again.
-            error.add_note(f"MLflow at {self.tracker.uri} could not be told: {failure.message}")
+            error.add_note(f"MLflow at {self.tracker.uri} could not be notified: {failure.message}")
 
     def started(self, folder: Folder, description: Mapping[str, Any]) -> tuple[FileEntry, ...]:
         """Start the parent run, or go on with it where it is still there, and log the trials that it lacks."""

@@ -18,7 +18,7 @@ class _Children:
     parent: str
 
     def folder(self, name: str) -> str:
-        """The folder of a name, or of what is a folder of this kind already."""
+        """The folder of a name; a name that is such a folder already stays as it is."""
         return f"{self.parent}/{self.label(name)}"
 
     def label(self, folder: str) -> str:
@@ -57,7 +57,7 @@ class _Baselines:
     """``baselines/<kind>``: evaluations of the raw context, the last question, or a teacher's rewrites.
 
     Attributes:
-        prefix: Of a baseline's name, which tells it from a run's.
+        prefix: Begins every baseline's name, and no run's.
     """
 
     parent: str = "baselines"

@@ -56,8 +56,8 @@ class Record:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that a stage's output may depend on."""
-    found = {}
+    versions = {}
     for library in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[library] = importlib.metadata.version(library)
-    return found
+            versions[library] = importlib.metadata.version(library)
+    return versions

@@ -1,4 +1,4 @@
-"""A sweep's front: which trials are on it, in which order it is told, what it dominates, and its one point to take.
+"""A sweep's front: which trials are on it, in which order they are listed, what they dominate, and which one to take.
 
 A front is computed from the finished trials' own measures on the validation turns, never from what a sampler remembers.
 """

@@ -1,4 +1,4 @@
-"""What is called while a sweep is searched: the tracker, and what draws its front."""
+"""What is called while a sweep is searched: the tracker logs its trials, and a drawer draws its front."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Listener", "Listeners"]
 
 
 class Listener:
-    """Told of a sweep's course; every method does nothing by default."""
+    """Called when a sweep starts, after each trial, and when the front is known; by default every method does nothing."""
 
     def started(self, folder: Folder, description: Mapping[str, Any]) -> tuple[FileEntry, ...]:
         """The sweep begins, or goes on; returns the files that the listener keeps in its folder."""
@@ -26,7 +26,7 @@ class Listener:
 
 
 class Listeners(Listener):
-    """Several listeners, told one after the other."""
+    """Several listeners, called one after the other."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.listeners = tuple(listeners)

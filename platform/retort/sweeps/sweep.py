@@ -36,16 +36,16 @@ class Sweep:
 
     Attributes:
         folder: ``sweeps/<name>-<fingerprint>``.
-        name: The search space's, with its profiles.
+        name: The name of the search space, with its profiles.
         points: The trials that have ended, in that order, those on the front marked; the front's are evaluated once the
             sweep has ended.
-        trials: How many there shall be.
-        ended: Whether the sweep has.
+        trials: How many trials are asked for.
+        ended: Whether the sweep has ended.
         base: The experiment's settings, from which every trial starts.
-        settings: The sweep's own, as the search space has them.
+        settings: The sweep's own settings, as the search space has them.
         hypervolume: What the front dominates on the validation turns; None until the sweep has ended.
         reference: The hypervolume's reference point, by measure.
-        split: What the front was evaluated on; None where it was not.
+        split: The split that the front was evaluated on; None where it was not evaluated.
         baselines: Measures of the baselines on that split.
     """
 
@@ -88,7 +88,7 @@ class Sweep:
 
     @property
     def finished(self) -> list[TrialPoint]:
-        """The trials that have a run, in the order of what is searched: trials end in any order."""
+        """The trials that have a run, sorted by their searched settings: trials end in any order."""
         return sorted((point for point in self.points if point.status == "finished"), key=self._searched_position)
 
     @property
@@ -104,11 +104,11 @@ class Sweep:
             raise WorkspaceError(f"{self.folder.name}: {error}") from error
 
     def settings_of(self, point: TrialPoint) -> dict[str, Any]:
-        """What a trial sets beside the base, by dotted key; a variant's settings stand for its name."""
+        """The settings that a trial lays over the base, by dotted key; a variant's name is replaced by its settings."""
         return point_settings(self.settings.get("variants", {}), point.config)
 
     def experiment(self, point: TrialPoint) -> ExperimentConfig:
-        """What a trial trains with."""
+        """The experiment that a trial trains."""
         return experiment_from(
             with_overrides(self.base, self.settings_of(point)), source=self.folder.path(SWEEP.description)
         )
@@ -159,7 +159,7 @@ def read_trials(folder: Folder) -> list[TrialPoint]:
 
 
 def read_sweep(folder: Folder) -> Sweep:
-    """A sweep by its folder."""
+    """Read a sweep from its folder."""
     described: dict[str, Any] = folder.read_json(SWEEP.description)
     settings = described["settings"]
     ended = folder.record() is not None
@@ -210,9 +210,9 @@ def find_sweep(workspace: Workspace, name: str, *, ended: bool = True) -> Sweep:
     """The one sweep of a name, as :func:`find_sweeps` takes it.
 
     Args:
-        workspace: Where it is.
-        name: The sweep's.
-        ended: Only those that have ended are meant: of one that has not, there is no front to choose from.
+        workspace: Holds the sweep.
+        name: The sweep's name, or a beginning of it.
+        ended: Consider only sweeps that have ended: one that has not has no front to choose from.
 
     Raises:
         WorkspaceError: If there is none, or more than one, or the one has not ended.

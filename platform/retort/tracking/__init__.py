@@ -6,7 +6,7 @@ Nothing here imports mlflow before an :class:`MlflowTracker` is made: importing 
 - ``names``: the reversible map between measures and the names that MLflow accepts; parameters from a configuration.
 - ``mlflow_tracker``: a sqlite file in the workspace, or the server at MLFLOW_TRACKING_URI.
 - ``places``: which of both it is, and whether it answers.
-- ``logged``: whether a local database has a run, told without mlflow.
+- ``logged``: finds out without mlflow whether a local database has a run.
 - ``memory``: keeps everything in dictionaries.
 """
 

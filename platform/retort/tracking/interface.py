@@ -131,7 +131,7 @@ class Tracker(Protocol):
         """Runs of the experiment with these tags, below ``parent`` where one is given; the earliest first."""
 
     def discard(self, run_id: str) -> None:
-        """Take a run back that was logged by half; it is found no more."""
+        """Delete a run that was logged only in part, so that ``find`` does not return it again."""
 
     def register(self, run_id: str, name: str, *, alias: str, description: str) -> str:
         """Register a run's model as the next version of ``name``, which the alias names from now on.

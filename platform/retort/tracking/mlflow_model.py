@@ -19,7 +19,7 @@ def write_model_files(directory: Path, *, run_id: str, loader_module: str) -> No
         loader_module: Its ``_load_pyfunc`` is called with the model's directory.
     """
     with warnings.catch_warnings():
-        # mlflow says something of its own type hints when its pyfunc flavour is imported.
+        # mlflow warns of its own type hints when its pyfunc flavour is imported.
         warnings.filterwarnings("ignore", message=".*type hint is inferred as AnyType", category=UserWarning)
         from mlflow.models import Model, ModelSignature
         from mlflow.pyfunc import add_to_model

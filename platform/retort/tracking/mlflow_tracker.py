@@ -111,7 +111,7 @@ class MlflowTracker:
 
     @property
     def page(self) -> str:
-        """Where a server shows the experiment's runs beside each other, with the columns that one compares them by."""
+        """The page on which a server lists the experiment's runs, with the columns that one compares them by."""
         return f"#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}"
 
     def start(self, name: str, *, parent: str | None = None, tags: Mapping[str, str] = NO_TAGS) -> "MlflowRun":

@@ -62,7 +62,7 @@ def default_artifact_root(workspace: _Place, uri: str) -> str | None:
 
 
 def check_server(uri: str) -> None:
-    """Find out at once whether a server answers; a database is not asked. Raises ``InputError`` if nobody does."""
+    """Check that a server answers; a database is not checked. Raises ``InputError`` if no server does."""
     # MLflow's own retries take four minutes to say that nobody is there.
     if not uri.startswith(("http://", "https://")):
         return
