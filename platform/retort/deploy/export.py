@@ -15,7 +15,7 @@ from retort.evaluation.latest import evaluations_by_split
 from retort.evaluation.students import open_run, prepare_run_vectors
 from retort.progress import Progress, silent
 from retort.storage import Workspace
-from retort.storage.layout import RUN
+from retort.storage.layout import EXPERIMENT_YAML, RUN
 
 __all__ = ["ONNX_FILE", "Exported", "export_pyserini", "export_run"]
 
@@ -104,7 +104,7 @@ def export_run(
     def write(target: Path) -> None:
         progress(STAGE, 0, 2, f"writing {run.name}")
         write_layout(run, vectors, target)
-        shutil.copyfile(run.folder.local("experiment.yaml"), target / "experiment.yaml")
+        shutil.copyfile(run.folder.local(EXPERIMENT_YAML), target / EXPERIMENT_YAML)
         if onnx:
             progress(STAGE, 1, 2, "writing ONNX")
             (target / ONNX_FILE).parent.mkdir()

@@ -6,20 +6,19 @@ checkpoint with its ``experiment.json`` beside it, as tracking logs them.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from retort.config import experiment_from
 from retort.corpora.context import context_ids, context_of
 from retort.errors import InputError
 from retort.records import Message, Turn
 from retort.sparse.encoders.encoder import encode_ids, load_student
+from retort.storage.layout import EXPERIMENT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["EXPERIMENT", "ServedStudent"]
-
-EXPERIMENT: Final = "experiment.json"
 
 
 class ServedStudent:

@@ -18,7 +18,7 @@ from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
 from retort.shards.session import ensure_ray
 from retort.storage import Folder, Workspace
-from retort.storage.layout import EXPERIMENT, RUN
+from retort.storage.layout import EXPERIMENT, EXPERIMENT_YAML, RUN
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def distil_prepared(
         inputs = {"vectors": prepared.vectors.name, "training": prepared.training.name}
         writer.add(
             folder.write_json(EXPERIMENT, settings),
-            folder.write_bytes("experiment.yaml", yaml.safe_dump(settings, sort_keys=False).encode()),
+            folder.write_bytes(EXPERIMENT_YAML, yaml.safe_dump(settings, sort_keys=False).encode()),
             folder.write_json(RUN.inputs, inputs),
         )
         if experiment.regularization.cost_threshold > 0:

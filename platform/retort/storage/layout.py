@@ -6,9 +6,10 @@ Who writes a file and who reads it both ask here, so that no name is spelled twi
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BASELINE", "EVALUATION", "EXPERIMENT", "LATENCY", "RUN", "SWEEP", "encoder_label"]
+__all__ = ["BASELINE", "EVALUATION", "EXPERIMENT", "EXPERIMENT_YAML", "LATENCY", "RUN", "SWEEP", "encoder_label"]
 
 EXPERIMENT: Final = "experiment.json"  # an experiment with every default, beside whatever was made by it
+EXPERIMENT_YAML: Final = "experiment.yaml"  # the same, for people: `retort distill` takes it
 
 
 @dataclass(frozen=True, slots=True)

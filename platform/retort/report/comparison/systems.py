@@ -21,7 +21,7 @@ from retort.naming import Named
 from retort.records import Turn
 from retort.report.comparison.compare import PerTurn
 from retort.storage import Folder, Workspace
-from retort.storage.layout import EVALUATION, EXPERIMENT
+from retort.storage.layout import BASELINE, EVALUATION, EXPERIMENT
 
 __all__ = ["Questions", "System", "judged_questions", "load_systems"]
 
@@ -134,7 +134,7 @@ def _evaluated(workspace: Workspace, named: Named, folder: Folder) -> System:
     teachers: list[str] = []
     if named.kind == "run":
         teachers = find_run(workspace, named.target).read_json(EXPERIMENT)["teacher"]["names"]
-    elif named.target.startswith("baseline:rewrite:"):
+    elif BASELINE.kind(named.target).startswith("rewrite:"):
         teachers = [named.target.rpartition(":")[2]]
     source = folder.name.rpartition("/evaluations/")[0] or folder.name
     return System(named, source, per_turn, teachers=tuple(teachers), folder=folder)

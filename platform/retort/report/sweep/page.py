@@ -63,7 +63,7 @@ def _summary(report: SweepReport) -> list[tuple[str, str]]:
     )
     aims = ", ".join(f"{measure} {'up' if way == 'max' else 'down'}" for measure, way in sweep.objectives.items())
     rows = [
-        ("folder", f"sweeps/{sweep.label}"),
+        ("folder", sweep.folder.name),
         ("objectives", f"{aims}, on the validation turns; sampler {sweep.settings.get('sampler', '-')}"),
         ("trials", f"{trials}, {len(sweep.failed)} failed"),
         ("front", f"{len(sweep.front)} runs" + (f", evaluated on {sweep.split}" if sweep.split else "")),

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from retort.storage.layout import EXPERIMENT_YAML
 from retort.sweeps.sweep import Sweep
 from retort.sweeps.trial import TrialPoint
 
 __all__ = ["Reproduction", "reproduction", "space_yaml"]
-
-EXPERIMENT = "experiment.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def reproduction(sweep: Sweep) -> Reproduction:
     ]
     runs = {point.run: _distil(sweep, point) for point in sweep.front if point.run is not None}
     return Reproduction(
-        files={space: space_yaml(sweep), EXPERIMENT: _yaml(dict(sweep.base))},
+        files={space: space_yaml(sweep), EXPERIMENT_YAML: _yaml(dict(sweep.base))},
         sweep=commands,
         runs=runs,
         versions={} if record is None else record.libraries,
@@ -77,7 +76,7 @@ def _without_null(dimension: Any) -> Any:
 
 def _distil(sweep: Sweep, point: TrialPoint) -> str:
     words = [shlex.quote(f"{key}={_word(value)}") for key, value in sweep.settings_of(point).items()]
-    return " ".join(["retort distill", EXPERIMENT, "--workspace w", *words])
+    return " ".join(["retort distill", EXPERIMENT_YAML, "--workspace w", *words])
 
 
 def _word(value: Any) -> str:
