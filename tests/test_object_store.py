@@ -36,7 +36,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         environment = keys | {
             "AWS_ENDPOINT_URL": endpoint,
             "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "RETORT_CACHE": str(tmp_path / "cache"),
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)

@@ -7,7 +7,7 @@ with 2. Every other ``RetortError`` is something that failed while running: exit
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["ConfigError", "DataError", "InputError", "RetortError", "RunError", "WorkspaceError"]
+__all__ = ["ConfigError", "DamagedError", "DataError", "InputError", "RetortError", "RunError", "WorkspaceError"]
 
 
 class RetortError(Exception):
@@ -24,6 +24,10 @@ class InputError(RetortError):
 
 class WorkspaceError(InputError):
     """A workspace, or a stage that a command needs, is missing, or holds something else than was asked for."""
+
+
+class DamagedError(WorkspaceError):
+    """A file of a workspace is not what was written: it fails its checksum, or cannot be understood."""
 
 
 class ConfigError(InputError):

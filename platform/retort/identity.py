@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["canonical_json", "file_digest", "fingerprint", "stream_digest"]
+__all__ = ["canonical_json", "file_digest", "fingerprint", "stream_digest", "text_digest"]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -62,6 +62,11 @@ def fingerprint(stage: str, version: int, *, config: Mapping[str, object], input
         ValueError: If anything in ``config`` has no stable form.
     """
     text = canonical_json({"stage": stage, "version": version, "config": config, "inputs": inputs})
+    return text_digest(text)
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from retort.cli.imports import imports
 from retort.cli.reports import front, report, ui
 from retort.cli.searching import search
 from retort.cli.teachers import rankings, rewrites
+from retort.cli.verifying import verify
 from retort.errors import InputError, RetortError
 
 __all__ = ["app", "main"]
@@ -42,6 +43,7 @@ COMMANDS: Final[dict[str, typer.Typer | Callable[..., Any]]] = {
     "export": export,
     "ui": ui,
     "show": show,
+    "verify": verify,
 }
 
 

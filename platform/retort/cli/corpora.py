@@ -170,6 +170,37 @@ def show_qrels(
         sys.stderr.write(f"relevant from {relevant_from} on: trec_eval -l {relevant_from}\n")
 
 
+@show.command("cache")
+def show_cache(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove what was not used in the last quarter of an hour.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show this machine's cache of remote files: where it is, its size and its limit.
+
+    RETORT_CACHE names its folder, and RETORT_CACHE_GIB its limit; what was not used for longest goes first.
+
+    Example: retort show cache --clear
+    """
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from retort.storage.cache import cache_state, clear_cache
+
+    freed = clear_cache() if clear else 0
+    state = cache_state()
+    if as_json:
+        print_json({**asdict(state), "folder": str(state.folder), "freed": freed})
+        return
+    say(f"{state.folder}: {state.files:,} files, {state.bytes / 2**30:.2f} of at most {state.limit / 2**30:g} GiB")
+    if state.least_recently_used is not None:
+        used = datetime.fromtimestamp(state.least_recently_used, UTC).isoformat(sep=" ", timespec="seconds")
+        say(f"not used for longest: since {used}")
+    if clear:
+        say(f"{freed / 2**30:.2f} GiB were removed")
+
+
 def _tokenizer(workspace: "Workspace", encoder: "EncoderConfig") -> "Tokenizer | None":
     from retort.shards.vectors import vectors_stage
     from retort.sparse.encoders.models import model_directory

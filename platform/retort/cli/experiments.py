@@ -1,5 +1,6 @@
 """``retort prepare``, ``distill``, ``evaluate`` and ``sweep``: from an experiment to measured students."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -105,12 +106,17 @@ def _distil(workspace: "Workspace", config: "ExperimentConfig") -> "Distilled":
 
 
 def _log_run(workspace: "Workspace", run: str) -> None:
-    """Log a run with MLflow, unless its database says that this was done."""
+    """Log a run with MLflow, unless its database says that this was done, or it would be in a workspace that is read-only."""
     from retort.search.tracked import distilled_tags, log_missing
-    from retort.tracking import default_tracking_uri, surely_logged
+    from retort.tracking import default_artifact_root, default_tracking_uri, surely_logged
 
-    if not surely_logged(default_tracking_uri(workspace), TRACKED, tags=distilled_tags(workspace, run)):
-        log_missing(open_tracker(workspace), workspace, run)
+    uri = default_tracking_uri(workspace)
+    if surely_logged(uri, TRACKED, tags=distilled_tags(workspace, run)):
+        return
+    if default_artifact_root(workspace, uri) is not None and not workspace.can_be_written:
+        sys.stderr.write(f"{run} is not logged with MLflow: {workspace.root} can only be read\n")
+        return
+    log_missing(open_tracker(workspace), workspace, run)
 
 
 def evaluate(

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -190,7 +189,7 @@ def _keep(
     stage = workspace.stage(
         STAGE,
         VERSION,
-        label=f"{RUN.latencies(one.run.name)}/{PurePath(workspace.root).name}-{split}-{settings.engine}",
+        label=f"{RUN.latencies(one.run.name)}/{split}-{settings.engine}",
         config={**one.config, **vars(settings), "at": figures["at"], "machine": figures["machine"]},
         inputs=one.inputs,
     )

@@ -7,8 +7,7 @@ that something is to be measured: an evaluation that is there already is found b
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,10 +111,13 @@ def evaluate(
     stage = workspace.stage(
         STAGE,
         VERSION,
-        label=f"{subject.parent}/{PurePath(corpus.root).name}-{split}-{settings.engine}",
+        label=f"{subject.parent}/{split}-{settings.engine}",
         config={**chosen.config, **subject.config, **settings.identity(), **elsewhere},
         inputs={**chosen.inputs, **subject.inputs, "vectors": vectors.fingerprint},
     )
+    known = workspace.finished(subject.parent, stage.fingerprint)
+    if known is not None:  # perhaps under the name that version 0.1 gave it, with that of its workspace
+        stage = replace(stage, folder=known)
     # Before the stage is begun, so that a split without judgements leaves nothing behind.
     questions = judged_turns(corpus, subject.experiment, split) if stage.folder.record() is None else None
     with stage.writing() as writer:

@@ -133,15 +133,14 @@ class _BuildPart:
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         part, first = int(unit["part"]), int(unit["first_row"])
         file = _part_file(part)
-        if self.folder.exists(file):
-            entry = self.folder.entry(file)
-        else:
+        entry = self.folder.part(file)
+        if entry is None:
             from retort.sparse.search.postings import build_postings
 
             vectors = self.vectors.between(first, min(first + self.part_passages, len(self.vectors)))
             postings = build_postings(vectors, self.frequent, block_passages=self.block_passages)
-            entry = replace(self.folder.write_array(file, postings.memory), rows=None)
-        return {"part": part, "entry": json.dumps(asdict(entry))}
+            entry = self.folder.write_array(file, postings.memory, part=True)
+        return {"part": part, "entry": json.dumps(asdict(replace(entry, rows=None)))}
 
 
 def part_passages(folder: Folder) -> list[int]:

@@ -122,11 +122,10 @@ class _RankChunk:
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         chunk, first = int(unit["chunk"]), int(unit["first"])
         file = chunk_file(chunk, "parquet")
-        if self.folder.exists(file):
-            entry = self.folder.entry(file, rows=self.folder.read_table(file).num_rows)
-        else:
+        entry = self.folder.part(file)
+        if entry is None:
             query_ids = [q for q in self.query_ids[first : first + CHUNK_TURNS] if q in self.rewrites]
-            entry = self.folder.write_table(file, self._rank(query_ids))
+            entry = self.folder.write_table(file, self._rank(query_ids), part=True)
         return {"entry": json.dumps(asdict(entry)), "first": first}
 
     def _rank(self, query_ids: list[str]) -> pa.Table:

@@ -207,8 +207,8 @@ class _JoinChunk:
         ranked = {teacher: ranked_turns(folder, file, top_k) for teacher, folder in self.rankings.items()}
         trained = [turn for turn in turns if any(turn.query_id in rows for rows in ranked.values())]
         file = chunk_file(chunk, "arrow")
-        if self.folder.exists(file):
-            entry = self.folder.entry(file, rows=len(trained))
+        entry = self.folder.part(file)
+        if entry is not None:
             counted = json.loads((self.folder.read_table(file).schema.metadata or {}).get(COUNTED, b"{}"))
         else:
             self.counted = Counter()
@@ -217,7 +217,7 @@ class _JoinChunk:
             table = pa.Table.from_pylist(rows, schema=training_schema(tuple(self.rankings)))
             if counted:  # beside the rows, for a stage that goes on
                 table = table.replace_schema_metadata({COUNTED: json.dumps(counted)})
-            entry = self.folder.write_table(file, table)
+            entry = self.folder.write_table(file, table, part=True)
         return {
             "entry": json.dumps(asdict(entry)),
             "first": first,

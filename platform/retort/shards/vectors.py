@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from retort.config import EncoderConfig
 from retort.corpora.collection import passage_parts, read_doc_ids
-from retort.errors import ConfigError
+from retort.errors import ConfigError, RunError
 from retort.identity import file_digest
 from retort.progress import Progress
 from retort.records import passage_text
@@ -238,13 +238,19 @@ class _PartWork:
         return joined, np.frombuffer(b"".join(hashes), dtype=np.int64)
 
     def write(self, part: int, vectors: SparseVectors, hashes: np.ndarray, values: str) -> list[FileEntry]:
-        """Write a part's arrays; the values, written last, say that the part is complete."""
+        """Write a part's arrays."""
         return [
-            self.folder.write_array(_part_file(part, "indptr"), vectors.indptr),
-            self.folder.write_array(_part_file(part, "indices"), vectors.indices),
-            self.folder.write_array(_part_file(part, "hashes"), hashes),
-            self.folder.write_array(_part_file(part, values), vectors.values),
+            self.folder.write_array(_part_file(part, "indptr"), vectors.indptr, part=True),
+            self.folder.write_array(_part_file(part, "indices"), vectors.indices, part=True),
+            self.folder.write_array(_part_file(part, "hashes"), hashes, part=True),
+            self.folder.write_array(_part_file(part, values), vectors.values, part=True),
         ]
+
+    def has(self, part: int, values: str) -> bool:
+        """Whether an interrupted run of the stage wrote all arrays of a part, and they are what it wrote."""
+        # The values first: they are written last.
+        kinds = (values, "hashes", "indices", "indptr")
+        return all(self.folder.part(_part_file(part, kind)) is not None for kind in kinds)
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         return self.work(unit) | {"part": int(unit["part"])}
@@ -256,7 +262,7 @@ class _PartWork:
 class _CountTerms(_PartWork):
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
         part = int(unit["part"])
-        if not self.folder.exists(_part_file(part, "counts")):
+        if not self.has(part, "counts"):
             texts, hashes = self.texts(unit)
             counts = []
             for low in range(0, len(texts), TOKENIZED_AT_A_TIME):
@@ -276,7 +282,7 @@ class _WeighTerms(_PartWork):
 
     def work(self, unit: dict[str, Any]) -> dict[str, Any]:
         part = int(unit["part"])
-        if not self.folder.exists(_part_file(part, "values")):
+        if self.folder.part(_part_file(part, "values")) is None:
             counts = SparseVectors(
                 _open(self.folder, part, "indptr"),
                 _open(self.folder, part, "indices"),
@@ -291,7 +297,7 @@ class _WeighTerms(_PartWork):
                 k1=self.encoder.k1,
                 b=self.encoder.b,
             )
-            self.folder.write_array(_part_file(part, "values"), impacts.values)
+            self.folder.write_array(_part_file(part, "values"), impacts.values, part=True)
         return {}
 
 
@@ -318,7 +324,7 @@ class _EncodeSplade(_PartWork):
         from retort.sparse.encoders.encoder import encode_ids
 
         part = int(unit["part"])
-        if not self.folder.exists(_part_file(part, "values")):
+        if not self.has(part, "values"):
             texts, hashes = self.texts(unit)
             ids = [passage_input_ids(self.tokenizer, text, max_tokens=self.encoder.passage_tokens) for text in texts]
             vectors = encode_ids(self.model, ids, precision=self.encoder.passage_precision)
@@ -371,8 +377,10 @@ def _collect(
     hashes = []
     for part in sorted(rows):
         for kind in ("indptr", "indices", "values"):
-            array = _open(folder, part, kind)
-            writer.add(folder.entry(_part_file(part, kind), rows=len(array)))
+            entry = folder.part(_part_file(part, kind))
+            if entry is None:
+                raise RunError(f"{folder.url(_part_file(part, kind))} was damaged while the stage ran; run it again")
+            writer.add(entry)
         hashes.append(_open(folder, part, "hashes"))
     doc_ids = read_doc_ids(workspace)
     writer.add(

@@ -6,7 +6,8 @@ keeps the parts that it had finished. The record names each file with its checks
 exist for a reader. Stages in one local workspace exclude each other by a lock per folder.
 """
 
+from retort.storage.folder import Folder, StageWriter
 from retort.storage.record import FileEntry, Record
-from retort.storage.workspace import Folder, Stage, StageWriter, Workspace
+from retort.storage.workspace import Stage, Workspace
 
 __all__ = ["FileEntry", "Folder", "Record", "Stage", "StageWriter", "Workspace"]

@@ -79,7 +79,7 @@ class _Baselines:
 
 @dataclass(frozen=True, slots=True)
 class _Evaluations:
-    """``<evaluations>/<corpus>-<split>-<engine>-<fingerprint>``: what was measured.
+    """``<evaluations>/<split>-<engine>-<fingerprint>``: what was measured.
 
     Attributes:
         measures: Means, and means by turn number.

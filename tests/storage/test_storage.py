@@ -9,66 +9,18 @@ import pickle
 import subprocess
 import sys
 
-import boto3
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
-from retort.errors import RunError, WorkspaceError
+from retort.errors import DamagedError, WorkspaceError
 from retort.identity import file_digest, fingerprint
 from retort.storage import Record, Workspace
 
-BUCKET = "retort"
+BUCKET = "retort"  # of the fixture s3
 TABLE = pa.table({"query_id": ["a", "b"], "passage_rows": pa.array([[1, 2], []], pa.list_(pa.int32()))})
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    """A client of a server of the tests' own, with one bucket; the credentials are made up."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    nowhere = str(tmp_path_factory.mktemp("aws") / "none")
-    filesystem = fsspec.get_filesystem_class("s3")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-            ("AWS_ACCESS_KEY_ID", "nobody"),
-            ("AWS_SECRET_ACCESS_KEY", "nothing"),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-            ("AWS_CONFIG_FILE", nowhere),
-            ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
-        ):
-            patch.setenv(name, value)
-        # fsspec keeps its filesystems: one that was made before would ask the real S3.
-        filesystem.clear_instance_cache()
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-        filesystem.clear_instance_cache()
-    server.stop()
-
-
-@pytest.fixture
-def s3_url(s3, monkeypatch, tmp_path):
-    """A place in the bucket where nothing is yet; the node's cache is the test's own, too."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return f"s3://{BUCKET}/{tmp_path.name}"
-
-
-@pytest.fixture(params=["local", "s3"])
-def workspace(request, tmp_path):
-    url = str(tmp_path / "workspace") if request.param == "local" else request.getfixturevalue("s3_url")
-    return Workspace(url, create=True)
-
-
-@pytest.fixture
-def local(tmp_path):
-    return Workspace(tmp_path / "workspace", create=True)
 
 
 def writing(folder, *, version=1, **arguments):
@@ -148,6 +100,21 @@ def test_extending_a_stage_keeps_its_files_beside_the_new_ones(workspace):
 
     assert writer.record.names() == ["a.txt", "b.txt"] and writer.record.version == 2
     assert folder.read_bytes("a.txt") == b"first"
+
+
+def test_a_stage_of_which_a_file_is_being_replaced_is_not_finished(workspace):
+    folder = workspace.folder("sweeps/one")
+    with writing(folder) as writer:
+        writer.add(folder.write_bytes("front.json", b"1"), folder.write_bytes("trials.json", b"1"))
+    with contextlib.suppress(ZeroDivisionError), writing(folder, version=2, extend=True) as writer:
+        writer.add(folder.write_bytes("more.json", b"2"))
+        assert folder.record() is not None
+        writer.add(folder.write_bytes("front.json", b"2"))
+        raise ZeroDivisionError  # as a kill would
+    assert workspace.folder("sweeps/one").record() is None
+    with writing(folder, version=2, extend=True) as writer:
+        writer.add(folder.write_bytes("front.json", b"3"))
+    assert workspace.folder("sweeps/one").read_bytes("front.json") == b"3"
 
 
 def test_a_writer_that_raises_leaves_nothing_and_keeps_what_was_there(workspace):
@@ -365,7 +332,8 @@ def test_a_record_written_by_a_later_version_still_loads():
     data = json.loads(known.to_json())
 
     assert Record.from_json(json.dumps(data)) == known
-    assert Record.from_json(json.dumps({**data, "hostname": "later"})) == known
+    later = {name: value for name, value in data.items() if name != "sha256"} | {"hostname": "later"}
+    assert Record.from_json(json.dumps(later)) == known
 
 
 def test_a_records_names_are_chosen_by_beginning_and_ending(local):
@@ -380,21 +348,12 @@ def test_a_records_names_are_chosen_by_beginning_and_ending(local):
 # -- an object store ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def remote(s3_url):
-    workspace = Workspace(s3_url, create=True)
-    folder = workspace.folder("stage")
-    with writing(folder) as writer:
-        writer.add(folder.write_array("a.npy", np.arange(5)))
-    return folder
-
-
 def test_a_remote_file_is_fetched_once_under_its_own_name(remote, tmp_path):
     first = remote.local("a.npy")
     written = first.stat().st_mtime_ns
     again = remote.local("a.npy")
 
-    assert first == again and first.name == "a.npy" and first.is_relative_to(tmp_path / "cache" / "retort")
+    assert first == again and first.name == "a.npy" and first.is_relative_to(tmp_path / "cache")
     assert again.stat().st_mtime_ns == written
     assert [path.name for path in first.parent.iterdir()] == ["a.npy"]
 
@@ -406,7 +365,7 @@ def test_a_remote_file_that_is_not_what_was_recorded_is_refused(remote, s3, tmp_
     s3.put_object(Bucket=BUCKET, Key=key, Body=buffer.getvalue())
 
     for _ in range(2):
-        with pytest.raises(RunError, match=r"a\.npy has checksum [0-9a-f]{12}, recorded was [0-9a-f]{12}"):
+        with pytest.raises(DamagedError, match=r"a\.npy has the checksum [0-9a-f]{12}, and [0-9a-f]{12} was recorded"):
             remote.read_array("a.npy")
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
@@ -431,16 +390,3 @@ def test_a_remote_tree_stands_in_the_cache_under_its_own_names(remote, tmp_path)
         "config.json": "{}",
         "1_Pooling/config.json": "[]",
     }
-
-
-def extended(folder, source, during=lambda: None):
-    with folder.writing("passages", 1, config={}, inputs={source: "1"}, extend=True) as writer:
-        writer.add(folder.write_bytes(source, source.encode()))
-        during()
-
-
-def test_an_extension_beside_another_is_refused_where_nothing_locks(remote):
-    folder = remote.workspace.folder("passages")
-    with pytest.raises(WorkspaceError, match="was written by another process at the same time; nothing of this one"):
-        extended(folder, "train", during=lambda: extended(folder, "dev"))
-    assert folder.require("").inputs == {"dev": "1"}
