@@ -1,8 +1,13 @@
-"""How long stages and sweeps take as they grow: importing and preparing over passages, a sweep over concurrent trials.
+"""How long stages and sweeps take as they grow: importing and preparing over passages, a sweep over its trials.
 
     python benchmarks/growth.py importing [--sizes 250000,500000,1000000,2000000] [--json FILE]
     python benchmarks/growth.py preparing --data DIR [--sizes 5000,10000,20000,37224] [--json FILE]
     python benchmarks/growth.py sweeping [--trials 8] [--json FILE]
+    python benchmarks/growth.py scaling [--sizes 5000000] [--turns 20000] [--json FILE]
+    python benchmarks/growth.py crowding [--trials 1000] [--json FILE]
+
+``scaling`` imports a large generated collection, prepares it and measures the baselines; ``crowding`` runs very many trials that
+are next to nothing. Both take hours, and are no part of ``make bench``.
 
 All run the commands of the command line, each in a fresh workspace, on all processors: this is what a user waits for.
 """
@@ -28,8 +33,13 @@ from memory import peak_of
 
 from retort.config import SearchSpaceConfig
 
-SIZES = {"importing": "250000,500000,1000000,2000000", "preparing": "5000,10000,20000,37224"}
+SIZES = {
+    "importing": "250000,500000,1000000,2000000",
+    "preparing": "5000,10000,20000,37224",
+    "scaling": "5000000",
+}
 SPACE = Path(__file__).parents[1] / "search_spaces" / "pareto.yaml"
+SMOKE = SPACE.with_name("smoke.yaml")
 
 
 def _retort(*words: object) -> float:
@@ -103,6 +113,114 @@ def preparing(data: Path, sizes: Sequence[int]) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
+def scaling(sizes: Sequence[int], turns: int) -> dict[str, Any]:
+    """Seconds, peak memory and disk of each step from import to the baselines; a tenth of the turns is evaluated on."""
+    steps: dict[str, dict[str, dict[str, float]]] = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            _write_collection(folder / "collection.tsv", size)
+            splits = {"train": turns - turns // 10, "dev": turns // 10}
+            _write_turns(folder, splits, size)
+            config = {
+                "corpus": {"validate": None, "evaluate": "dev"},
+                "encoder": {"family": "lexical", "model": "minilm", "layers": 3, "passage_tokens": 400},
+                "teacher": {"names": ["rewriter"]},
+            }
+            (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
+            workspace = folder / "w"
+            commands: dict[str, list[object]] = {}
+            for split in splits:
+                files = [folder / f"topics_{split}.json", folder / "collection.tsv"]
+                commands[f"import {split}"] = ["import", "topiocqa", *files, "--split", split]
+                added = ["rewrites", "add", folder / f"rewrites_{split}.jsonl", "--teacher", "rewriter"]
+                commands[f"rewrites {split}"] = [*added, "--split", split]
+            commands["prepare"] = ["prepare", folder / "experiment.yaml"]
+            for name in ("context", "last", "rewrite:rewriter"):
+                commands[f"baseline:{name}"] = ["evaluate", f"baseline:{name}", "--split", "dev"]
+            steps[str(size)] = {}
+            for name, words in commands.items():
+                command = [sys.executable, "-m", "retort.cli", *map(str, words), "--workspace", str(workspace)]
+                took = peak_of(command, stdout=subprocess.DEVNULL)
+                if took.status:
+                    sys.exit(f"{' '.join(command)} failed")
+                disk = sum(file.stat().st_size for file in workspace.rglob("*") if file.is_file())
+                measured = {"seconds": took.seconds, "peak_mib": took.pss / 2**20, "disk_gb": disk / 1e9}
+                steps[str(size)][name] = {key: round(value, 2) for key, value in measured.items()}
+                print(f"{size:,} passages, {name}: {steps[str(size)][name]}", flush=True)
+    return {"turns": turns, "scaling": steps}
+
+
+def _write_turns(folder: Path, splits: dict[str, int], passages: int) -> None:
+    """Conversations of ten turns in TopiOCQA's form, with a positive each, and a rewrite for every turn."""
+    generator = np.random.default_rng(1)
+    with (folder / "collection.tsv").open(encoding="utf-8") as file:
+        texts = [next(file).split("\t")[1].split() for _ in range(min(10_001, passages + 1))][1:]
+    for split, count in splits.items():
+        topics, rewrites, said = [], [], []
+        for number in range(count):
+            conversation, turn = number // 10 + 1, number % 10 + 1
+            positive = int(generator.integers(len(texts)))
+            asked = " ".join(generator.choice(texts[positive], 8))
+            said = [asked] if turn == 1 else [*said, asked]
+            topics.append(
+                {
+                    "conv_id": conversation,
+                    "turn_id": turn,
+                    "question": " [SEP] ".join(said),
+                    "answers": [asked[:40]],
+                    "positive_ctxs": [{"passage_id": str(positive + 1)}],
+                }
+            )
+            said = [*said, asked[:40]]
+            rewritten = " ".join(generator.choice(texts[positive], 12))
+            rewrites.append(json.dumps({"id": f"{conversation}_{turn}", "rewrite": rewritten}))
+        (folder / f"topics_{split}.json").write_text(json.dumps(topics))
+        (folder / f"rewrites_{split}.jsonl").write_text("\n".join(rewrites) + "\n")
+
+
+def crowding(trials: int) -> dict[str, Any]:
+    """Seconds and peak memory of a sweep of very many trials of a student that is next to nothing, with MLflow."""
+    space = yaml.safe_load(SMOKE.read_text()) | {"trials": trials, "concurrent": 1, "sampler": "random"}
+    space["search"] = {"objective.contrastive_weight": {"low": 0.0, "high": 1.0}}
+    space["sampling"] = {"count": 1, "window": [0, 50]}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "space.yaml").write_text(yaml.safe_dump(space))
+        workspace = folder / "w"
+        _retort(
+            "import", "synthetic", "--workspace", workspace, "conversations=10", "dev_conversations=4", "entities=20"
+        )
+        words = ["sweep", folder / "space.yaml", "--workspace", workspace]
+        took = peak_of([sys.executable, "-m", "retort.cli", *map(str, words)], stdout=subprocess.DEVNULL)
+        if took.status:
+            sys.exit("the sweep failed")
+        ended = [json.loads(file.read_text()) for file in sorted(workspace.glob("sweeps/*/trials/*.json"))]
+        parts = {part: [trial["seconds"][part] for trial in ended] for part in ("training", "evaluation", "overhead")}
+        means = {
+            part: {
+                "first 100": round(float(np.mean(values[:100])), 3),
+                "last 100": round(float(np.mean(values[-100:])), 3),
+            }
+            for part, values in parts.items()
+        }
+        started = time.perf_counter()
+        found = _runs_on_first_page(workspace)
+        page = time.perf_counter() - started
+        size = (workspace / "mlflow.db").stat().st_size / 1e6
+    result = {"trials": len(ended), "seconds": took.seconds, "peak_mib": took.pss / 2**20, "means": means}
+    return {"crowding": result | {"mlflow_mb": size, "mlflow_page_s": round(page, 2), "runs_on_page": found}}
+
+
+def _runs_on_first_page(workspace: Path) -> int:
+    """What MLflow's page of runs asks for first: a hundred of them, the latest first."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    experiment = client.get_experiment_by_name("retort")
+    return len(client.search_runs([experiment.experiment_id], max_results=100, order_by=["start_time DESC"]))
+
+
 def sweeping(trials: int) -> dict[str, Any]:
     """Wall time of the same random trials, one and two at a time, and where each trial's time went."""
     space = yaml.safe_load(SPACE.read_text()) | {"sampler": "random", "start": []}
@@ -128,10 +246,11 @@ def sweeping(trials: int) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["importing", "preparing", "sweeping"])
+    parser.add_argument("what", choices=["importing", "preparing", "sweeping", "scaling", "crowding"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sizes")
-    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=20_000)
+    parser.add_argument("--trials", type=int)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     sizes = [int(size) for size in (args.sizes or SIZES.get(args.what, "")).split(",") if size]
@@ -141,8 +260,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.data is None:
             parser.error("preparing needs --data")
         result = preparing(args.data, sizes)
+    elif args.what == "scaling":
+        result = scaling(sizes, args.turns)
+    elif args.what == "crowding":
+        result = crowding(args.trials or 1000)
     else:
-        result = sweeping(args.trials)
+        result = sweeping(args.trials or 8)
     print(json.dumps(result, indent=1))
     write_result(args.json, args.what, result)
     return 0

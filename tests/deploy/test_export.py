@@ -208,7 +208,7 @@ def test_the_card_says_what_the_workspace_knows(evaluated_path, tmp_path, retort
     front = yaml.safe_load(re.match(r"---\n(.*?)\n---\n", card, flags=re.DOTALL)[1])
     assert front["library_name"] == "sentence-transformers" and "sparse-encoder" in front["tags"]
     assert "base_model" not in front and "there is no base model" in card
-    measured = json.loads(next(evaluated_path.glob(f"runs/{run}/evaluations/*-dev-exact-*/measures.json")).read_text())
+    measured = json.loads(next(evaluated_path.glob(f"runs/{run}/evaluations/*dev-exact-*/measures.json")).read_text())
     assert f"| dev | {measured['n']} | {measured['R@100']:.3f} |" in card and "| validate |" in card
     assert f"{measured['FLOPS']:.3g} | {measured['L0']:.1f} |" in card
     for heading, words in describe(load_experiment(tmp_path / "student" / "experiment.yaml")).rows().items():

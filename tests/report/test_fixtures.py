@@ -18,7 +18,7 @@ def keys(value: object) -> set[str]:
     return set(value) if isinstance(value, dict) else set()
 
 
-@pytest.mark.parametrize("pattern", ["runs/*/evaluations/*-dev-exact-*", "baselines/context/*-dev-exact-*"])
+@pytest.mark.parametrize("pattern", ["runs/*/evaluations/*dev-exact-*", "baselines/context/*dev-exact-*"])
 def test_an_evaluation(plain_sweep, pattern):
     plain, real = (read(root, f"{pattern}/record.json") for root in (plain_sweep, REAL))
     assert plain.keys() == real.keys()

@@ -52,7 +52,7 @@ def test_the_papers_questions_beside_its_figures(swept, retort, tmp_path):
     for row in (*samples["rows"], *regularization["rows"]):
         kept = []
         for run in row["runs"]:
-            (measures,) = swept.glob(f"runs/{run}/evaluations/*-dev-exact-*/measures.json")
+            (measures,) = swept.glob(f"runs/{run}/evaluations/*dev-exact-*/measures.json")
             kept.append(json.loads(measures.read_text()))
         for name in ("RR", "R@10", "R@100", "nDCG@3", "FLOPS", "L0"):
             assert row["means"][name] == pytest.approx(sum(one[name] for one in kept) / 2)

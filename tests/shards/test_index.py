@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.interrupted import as_after_a_kill
 
 from retort.progress import silent
 from retort.shards.index import index_stage, open_index, part_passages, prepare_index
@@ -76,9 +77,7 @@ def test_a_part_that_was_finished_is_kept(prepared_copy, ray_session):
     workspace, vectors, _ = opened(prepared_copy)
     whole = prepare_index(workspace, vectors, silent, part_passages=256, block_passages=64)
     before = whole.record()
-    # As after a kill: no record, and one part is missing.
-    for file in ("record.json", "part-00001.npy"):
-        (prepared_copy / whole.name / file).unlink()
+    as_after_a_kill(prepared_copy / whole.name, "part-00001.npy")
     kept = prepared_copy / whole.name / "part-00000.npy"
     written = kept.stat().st_mtime_ns
 

@@ -8,6 +8,7 @@ that something is to be measured: an evaluation that is there already is found b
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,11 +108,13 @@ def evaluate(
         engine.check()  # before anything is encoded
     chosen = selection(corpus, subject.experiment, split)
     elsewhere = {OUT_OF_DOMAIN: True} if corpus.root != workspace.root else {}
+    # For people who look at the folders; the workspace's own name is not in it, which may change.
+    other = f"{PurePath(corpus.root).name}-" if elsewhere else ""
     vectors = subject.vectors.require("prepare the collection first: retort prepare --help")
     stage = workspace.stage(
         STAGE,
         VERSION,
-        label=f"{subject.parent}/{split}-{settings.engine}",
+        label=f"{subject.parent}/{other}{split}-{settings.engine}",
         config={**chosen.config, **subject.config, **settings.identity(), **elsewhere},
         inputs={**chosen.inputs, **subject.inputs, "vectors": vectors.fingerprint},
     )
