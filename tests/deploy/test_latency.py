@@ -61,9 +61,7 @@ def test_it_is_kept_with_the_run_beside_its_evaluations(place, told, retort):
     assert document["runs"][0]["FLOPS"] == pytest.approx(exact.read_json("measures.json")["FLOPS"])
     assert document["runs"][0]["L0"] == pytest.approx(exact.read_json("measures.json")["L0"])
     kept = latest_latency(workspace, run, split="dev", engine="exact")
-    assert kept.figures == document["runs"][0] and kept.folder.name.startswith(
-        f"runs/{run}/latency/dev-exact-"
-    )
+    assert kept.figures == document["runs"][0] and kept.folder.name.startswith(f"runs/{run}/latency/dev-exact-")
     shown = retort("latency", run, "-w", place, "--split", "dev", "--rounds", 1)
     assert shown.code == 0 and "turns/s" in shown.out and "takes three runs" in shown.out
     assert len(workspace.stages(f"runs/{run}/latency")) == 2, "asking again measures again"

@@ -7,7 +7,7 @@ import pytest
 
 REAL = Path(__file__).parents[1] / "assets" / "workspace-0.1" / "workspace"
 # What this version writes and 0.1.0 did not: a trial keeps every measure, whatever a table shows of it.
-LATER = {"Judged@10"}
+LATER = {"Judged@10", "sha256"}  # what records of 0.1 had not yet
 
 
 def read(root: Path, pattern: str) -> dict:
@@ -21,7 +21,7 @@ def keys(value: object) -> set[str]:
 @pytest.mark.parametrize("pattern", ["runs/*/evaluations/*dev-exact-*", "baselines/context/*dev-exact-*"])
 def test_an_evaluation(plain_sweep, pattern):
     plain, real = (read(root, f"{pattern}/record.json") for root in (plain_sweep, REAL))
-    assert plain.keys() == real.keys()
+    assert plain.keys() - LATER == real.keys()
     assert (plain["stage"], plain["version"]) == (real["stage"], real["version"])
     assert keys(plain["counts"]) == keys(real["counts"])
     # A baseline's record says how it was made, which no report asks; those that one asks are there.
@@ -35,7 +35,7 @@ def test_an_evaluation(plain_sweep, pattern):
 def test_a_sweep_and_its_trials(plain_sweep):
     for name in ("record.json", "front.json", "sweep.json"):
         plain, real = (read(root, f"sweeps/*/{name}") for root in (plain_sweep, REAL))
-        assert plain.keys() == real.keys(), name
+        assert plain.keys() - LATER == real.keys(), name
     plain, real = (read(root, "sweeps/*/front.json") for root in (plain_sweep, REAL))
     for part in ("validation", "evaluation", "seconds"):
         ours, theirs = (next(t for t in front["trials"] if t["on_front"])[part] for front in (plain, real))

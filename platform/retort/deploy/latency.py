@@ -1,7 +1,7 @@
 """Latency as a user feels it: a turn's context tokenised, encoded, searched for its 100 best passages, in milliseconds.
 
 Every turn of a split is asked several times, in one stream and in several at a time, with each engine. A measurement is kept with
-the run, in ``latency/<corpus>-<split>-<engine>-<fingerprint>/latency.json``; it is of one machine at one time, and asking again
+the run, in ``latency/<split>-<engine>-<fingerprint>/latency.json``; it is of one machine at one time, and asking again
 measures again.
 
 Shapes: A askings (turns times rounds), Q turns.
