@@ -228,7 +228,7 @@ def test_words_that_are_no_overrides_are_all_named():
     assert str(caught.value).splitlines() == [
         "command line: 'epochs' is no key=value, as in objective.contrastive_weight=0.1",
         "command line: '=3' is no key=value, as in objective.contrastive_weight=0.1",
-        "command line: a: the value '[1' is no valid YAML",
+        "command line: a: the value '[1' is no valid YAML: expected ',' or ']', but got '<stream end>'",
     ]
 
 

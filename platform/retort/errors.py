@@ -2,12 +2,61 @@
 
 ``InputError`` and what stands below it are the caller's mistakes, found before any long work: the command line exits
 with 2. Every other ``RetortError`` is something that failed while running: exit code 1.
+
+A message shows values through :func:`shown` or :func:`excerpt`. What slips through is cut when the error is made, so that
+no message is as long as the broken file: the beginning, which says what is wrong, and the end, the way out, are kept.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
-__all__ = ["ConfigError", "DamagedError", "DataError", "InputError", "RetortError", "RunError", "WorkspaceError"]
+__all__ = [
+    "ConfigError",
+    "DamagedError",
+    "DataError",
+    "InputError",
+    "RetortError",
+    "RunError",
+    "WorkspaceError",
+    "excerpt",
+    "shown",
+]
+
+SHOWN_CHARACTERS: Final = 200  # of a value: a window's or a list's of names, and no more than three lines of a terminal
+WORD_CHARACTERS: Final = 400  # without a blank: longer than the paths that people have
+LINE_CHARACTERS: Final = 4000  # a list of twenty runs is half as long
+_ELLIPSIS: Final = "..."
+_LONG_WORD: Final = re.compile(rf"\S{{{WORD_CHARACTERS + 1},}}")
+
+
+def excerpt(text: str, characters: int) -> str:
+    """The beginning of a text, with an ellipsis where something is missing; at most ``characters`` and the ellipsis."""
+    return text if len(text) <= characters else f"{text[:characters]}{_ELLIPSIS}"
+
+
+def shown(value: object, characters: int = SHOWN_CHARACTERS) -> str:
+    """A value as Python writes it, cut; what cannot be written, such as a number of a million digits, by its type."""
+    try:
+        return excerpt(repr(value), characters)
+    except (ValueError, RecursionError):
+        return f"a value of type {type(value).__name__} that is too long to show"
+
+
+def _bounded(message: str) -> str:
+    """A message whose words and lines have a bounded length, cut in their middle."""
+    if len(message) <= WORD_CHARACTERS:
+        return message
+    message = _LONG_WORD.sub(lambda found: _without_middle(found[0], WORD_CHARACTERS), message)
+    return "\n".join(_without_middle(line, LINE_CHARACTERS) for line in message.split("\n"))
+
+
+def _without_middle(text: str, characters: int) -> str:
+    if len(text) <= characters:
+        return text
+    kept = (characters - len(_ELLIPSIS)) // 2
+    return f"{text[:kept]}{_ELLIPSIS}{text[-kept:]}"
 
 
 class RetortError(Exception):
@@ -20,6 +69,9 @@ class RunError(RetortError):
 
 class InputError(RetortError):
     """The input or the configuration is wrong; nothing was started."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_bounded(str(message)))
 
 
 class WorkspaceError(InputError):
@@ -39,7 +91,7 @@ class ConfigError(InputError):
     """
 
     def __init__(self, problems: Sequence[str], *, source: str | None = None) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(_bounded, problems))
         self.source = source
         prefix = f"{source}: " if source else ""
         super().__init__("\n".join(f"{prefix}{problem}" for problem in self.problems))
@@ -66,7 +118,7 @@ class DataError(InputError):
         self.path = None if path is None else str(path)
         self.line = line
         where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
-        super().__init__(f"{where}{message}")
+        super().__init__(f"{where}{_bounded(message)}")
 
     def __reduce__(self) -> tuple[type["DataError"], tuple[str]]:
         # Ray carries exceptions between processes; the message already holds file and line.

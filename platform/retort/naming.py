@@ -1,5 +1,6 @@
 """What a user may call a run: its name, a part of that, a point of a sweep's front, an MLflow run id; and what is no run."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from retort.corpora.turns import require_turns
-from retort.errors import InputError
-from retort.evaluation.questions import VALIDATION
+from retort.errors import InputError, excerpt, shown
+from retort.evaluation.questions import BASELINES, VALIDATION
 from retort.evaluation.runs import find_run
 from retort.storage import Workspace
 from retort.storage.layout import BASELINE, RUN, SWEEP
@@ -18,6 +19,8 @@ from retort.tracking import default_tracking_uri, look_up
 
 __all__ = ["Named", "check_split", "front_point", "mlflow_run", "name_all", "name_one", "run_named", "runs_named"]
 
+SHOWN: Final = 200  # characters of a word in a message
+BASELINE_NAME: Final = re.compile(r"context|last|rewrite:[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MLFLOW_ID: Final = re.compile(r"[0-9a-f]{32}")
 FILES: Final = (".trec", ".run", ".txt", ".gz", ".zst")
 CALLED: Final = re.compile(r"(?P<label>[^=/#:]+)=(?P<word>.+)", flags=re.DOTALL)
@@ -72,20 +75,23 @@ def name_one(workspace: Workspace, word: str) -> Named:
         InputError: If nothing is called so.
     """
     label = word
-    if not Path(word).is_file() and (called := CALLED.fullmatch(word)):
+    if not os.path.isfile(word) and (called := CALLED.fullmatch(word)):
         label, word = called["label"].strip(), called["word"]
     if BASELINE.is_name(word):
+        # It becomes a folder's name: ``baseline:../..`` must not lead out of the workspace.
+        if not BASELINE_NAME.fullmatch(BASELINE.kind(word)):
+            raise InputError(f"{shown(word)} is no baseline; there are {', '.join(BASELINES)}")
         return Named(label, "baseline", word)
-    if Path(word).is_file():
+    if os.path.isfile(word):
         return Named(label if label != word else Path(word).name, "file", word)
     if "#" in word:
         return Named(label, "run", front_point(workspace, word))
     if MLFLOW_ID.fullmatch(word):
         return Named(label if label != word else word[:8], "run", mlflow_run(workspace, word))
-    if "/" in word and Path(word).is_dir():  # a run's folder, as a shell completes it
+    if "/" in word and os.path.isdir(word):  # a run's folder, as a shell completes it
         label, word = label if label != word else Path(word).name, Path(word).name
     if word.endswith(FILES) or ("/" in word and not word.startswith("runs/")):
-        raise InputError(f"there is no file {word}: a TREC run is named by its path")
+        raise InputError(f"there is no file {excerpt(word, SHOWN)}: a TREC run is named by its path")
     return Named(label, "run", RUN.label(find_run(workspace, word).name))
 
 
@@ -137,7 +143,7 @@ def front_point(workspace: Workspace, word: str) -> str:
     if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= len(front):
         label = SWEEP.label(sweep.folder.name)
         raise InputError(
-            f"the front of {label} has the points 1 to {len(front)} and a champion, got {word!r}: "
+            f"the front of {label} has the points 1 to {len(front)} and a champion, got {shown(word)}: "
             f"retort front {label} --workspace {workspace.url}"
         )
     run = front[int(number) - 1].run

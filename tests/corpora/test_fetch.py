@@ -218,7 +218,7 @@ def test_the_registry_is_whole():
         ("[]", "the registry must be an object"),
         (
             '{"a": {"files": [{"name": "../x", "url": "u"}], "about": "a", "licence": "l"}}',
-            "must stay inside its folder",
+            "name must stay inside the corpus's folder",
         ),
         ('{"a": {"files": [{"url": "u"}], "about": "a", "licence": "l"}}', "a file of a has no name"),
     ],

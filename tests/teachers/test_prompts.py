@@ -128,7 +128,7 @@ def test_a_prompt_of_ones_own_is_a_file_and_its_text_alone_is_its_identity(tmp_p
         ("user: '{question}'\nanswer: labelled", "give both, or neither"),
         ("user: '{question}'\nlabels: [a]", "give both, or neither"),
         ("user: '{question}'\nanswer: labelled\nlabels: [a, A]", "must differ"),
-        ("user: [", "is no YAML"),
+        ("user: [", "is no valid YAML"),
         ("[1]", "expected settings as key: value, got list"),
     ],
 )

@@ -10,6 +10,7 @@ Hardware, worker counts and paths are no part of a run's identity: see ``Experim
 - ``description``: an experiment's objective in words, and its run's label.
 - ``search_space``: what a sweep searches.
 - ``rewriting``: how a teacher's rewrites are generated.
+- ``strict_yaml``: YAML without what only looks valid, such as a key that is there twice.
 - ``reading``: from YAML and command-line words to checked settings, with every problem in one error.
 """
 
@@ -38,9 +39,11 @@ from retort.config.reading import (
 )
 from retort.config.reference import Setting, settings_markdown, settings_of
 from retort.config.rewriting import EndpointConfig, RewritingConfig
-from retort.config.search_space import MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig, point_settings
+from retort.config.search_space import MAX_GRID, MIN_REFERENCE_FLOPS, VARIANT, Range, SearchSpaceConfig, point_settings
+from retort.config.strict_yaml import parse_yaml
 
 __all__ = [
+    "MAX_GRID",
     "MIN_REFERENCE_FLOPS",
     "VARIANT",
     "ContextConfig",
@@ -67,6 +70,7 @@ __all__ = [
     "experiment_from",
     "load_experiment",
     "parse_overrides",
+    "parse_yaml",
     "point_settings",
     "read_yaml",
     "run_label",

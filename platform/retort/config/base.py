@@ -4,17 +4,24 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from retort.errors import ConfigError
+from retort.errors import ConfigError, excerpt, shown
 
-__all__ = ["Later", "Name", "Settings", "checked_name", "kind_of_value", "validated"]
+__all__ = ["MANY", "MAX_SEED", "Later", "Name", "Settings", "checked_name", "kind_of_value", "validated"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
 _LATER: Final = "a later version added this setting"
+_KEY_CHARACTERS: Final = 200  # of a key in a message: the longest setting's has 40
+_TOLD: Final = 100  # problems; a file with more is another one
 # At its default such a setting changes nothing and is no part of an identity: runs from before keep their names.
 Later = Annotated[Value, _LATER]
+# What is above can only be a slip of the keyboard: no collection has as many passages, no training as many steps.
+MANY: Final = 1_000_000_000
+MAX_SEED: Final = 2**32 - 1  # numpy's generators take no larger one
+_LARGEST_INT: Final = 2**63 - 1  # of Arrow, of SQLite, of C
+_LARGEST_FLOAT: Final = 3.4e38  # of a float32, in which everything is computed
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 
@@ -29,6 +36,16 @@ class Settings(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _numbers_fit(cls, value: object) -> object:
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and abs(number) > _LARGEST_INT:
+                raise ValueError("the number does not fit into 64 bits")
+            if isinstance(number, float) and abs(number) > _LARGEST_FLOAT:
+                raise ValueError(f"{number:g} does not fit into 32 bits")
+        return value
 
     def identity(self) -> dict[str, object]:
         """The settings as plain data; those that are marked ``Later`` only where they are set."""
@@ -48,27 +65,30 @@ def kind_of_value(value: object) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The question whether a name that nothing has was meant for one that something has, to go before what else is said."""
+    if len(word) > _KEY_CHARACTERS:
+        return ""  # nothing is called so, and comparing takes the product of both lengths
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 
 def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     problems = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("("))
+    found = error.errors(include_url=False)
+    for item in found[:_TOLD]:
+        key = excerpt(".".join(str(part) for part in item["loc"] if not str(part).startswith("(")), _KEY_CHARACTERS)
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
             hint = did_you_mean(str(item["loc"][-1]), known) or (f"known here: {', '.join(known)}" if known else "")
             problems.append(f"{key}: unknown key; {hint}".rstrip("; "))
         elif item["type"] == "union_tag_invalid":
-            problems.append(f"{key}: {item['input']!r} is neither settings nor one of the allowed values")
+            problems.append(f"{key}: {shown(item['input'])} is neither settings nor one of the allowed values")
         elif item["type"] == "missing":
             problems.append(f"{key}: is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            got = "" if item["type"] == "value_error" else f", got {item['input']!r}"
+            got = "" if item["type"] == "value_error" else f", got {shown(item['input'])}"
             problems.append(f"{key}: {message}{got}" if key else message)
-    return problems
+    return problems + [f"{len(found) - _TOLD} more such problems"] * (len(found) > _TOLD)
 
 
 def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
@@ -113,4 +133,4 @@ def checked_name(value: str, what: str) -> str:
         return TypeAdapter(Name).validate_python(value)
     except ValidationError as error:
         allowed = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 characters"
-        raise ConfigError([f"{what}: {value!r} is no name; use {allowed}"]) from error
+        raise ConfigError([f"{what}: {shown(value)} is no name; use {allowed}"]) from error

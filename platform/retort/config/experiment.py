@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from retort.config.base import Later, Name, Settings, kind_of_value
+from retort.config.base import MANY, MAX_SEED, Later, Name, Settings, kind_of_value
 from retort.config.objective import ObjectiveConfig, RegularizationConfig, SamplingConfig, with_presets
 
 __all__ = [
@@ -25,16 +25,22 @@ class HoldoutConfig(Settings):
     """A share of the training conversations, kept out of training and used to choose on."""
 
     share: float = Field(default=0.15, gt=0, lt=1, description="share of the training conversations that is held out")
-    seed: int = Field(default=0, ge=0, description="another seed holds out other conversations")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed holds out other conversations")
 
 
 class SyntheticConfig(Settings):
     """Size of the generated corpus; 520 entities make about 4,000 passages."""
 
-    conversations: PositiveInt = Field(default=240, description="training conversations, about 6 turns each")
-    dev_conversations: PositiveInt = Field(default=60, description="conversations to choose and report on")
-    entities: int = Field(default=520, ge=40, description="fewer would leave nothing to confuse an entity with")
-    seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
+    conversations: PositiveInt = Field(
+        default=240, le=10_000_000, description="training conversations, about 6 turns each"
+    )
+    dev_conversations: PositiveInt = Field(
+        default=60, le=10_000_000, description="conversations to choose and report on"
+    )
+    entities: int = Field(
+        default=520, ge=40, le=10_000_000, description="fewer would leave nothing to confuse an entity with"
+    )
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything that is drawn")
 
 
 class CorpusConfig(Settings):
@@ -61,7 +67,9 @@ class ContextConfig(Settings):
         default="newest_first", description="the question first and the newest message next (DiSCo), or as it was said"
     )
     answers: bool = Field(default=True, description="the agent's messages are part of the context")
-    last_turns: PositiveInt | None = Field(default=None, description="only so many earlier turns; null: all")
+    last_turns: PositiveInt | None = Field(
+        default=None, le=1_000_000, description="only so many earlier turns; null: all"
+    )
     first_turn: Later[bool] = Field(
         default=False, description="the conversation's first question is kept, whatever last_turns and the budget cut"
     )
@@ -84,7 +92,9 @@ class EncoderConfig(Settings):
         "masked language model's expansions on both sides",
     )
     model: str = Field(default="tiny", min_length=1, description="tiny, minilm, a hub id, or a local path")
-    layers: PositiveInt | None = Field(default=None, description="use only the lowest layers of the body; null: all")
+    layers: PositiveInt | None = Field(
+        default=None, le=10_000, description="use only the lowest layers of the body; null: all"
+    )
     query_tokens: int = Field(default=128, ge=4, le=8192, description="budget of the context, special tokens included")
     rewrite_tokens: int = Field(default=128, ge=4, le=8192, description="budget of a rewrite, special tokens included")
     passage_tokens: int = Field(default=400, ge=4, le=8192, description="word pieces of a passage that are indexed")
@@ -103,8 +113,12 @@ class EncoderConfig(Settings):
     rewrite_terms: Literal["set", "counts"] = Field(
         default="set", description="a rewrite's word pieces count once, or as often as they occur (lexical)"
     )
-    vocabulary_size: int = Field(default=16_384, ge=128, description="upper bound for the vocabulary of model tiny")
-    hidden_size: int = Field(default=64, ge=8, description="width of model tiny, a multiple of its 4 attention heads")
+    vocabulary_size: int = Field(
+        default=16_384, ge=128, le=10_000_000, description="upper bound for the vocabulary of model tiny"
+    )
+    hidden_size: int = Field(
+        default=64, ge=8, le=65_536, description="width of model tiny, a multiple of its 4 attention heads"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -155,9 +169,11 @@ class TrainingConfig(Settings):
     that are dropped with it.
     """
 
-    epochs: PositiveInt = Field(default=5, description="passes over the training turns")
-    batch_turns: PositiveInt = Field(default=10, description="turns in a step, over all workers")
-    accumulation: PositiveInt = Field(default=1, description="parts that a worker's share of a batch is computed in")
+    epochs: PositiveInt = Field(default=5, le=1_000_000, description="passes over the training turns")
+    batch_turns: PositiveInt = Field(default=10, le=1_000_000, description="turns in a step, over all workers")
+    accumulation: PositiveInt = Field(
+        default=1, le=1_000_000, description="parts that a worker's share of a batch is computed in"
+    )
     learning_rate: float = Field(default=2e-5, gt=0, description="AdamW's learning rate at its peak")
     head_learning_rate_factor: float = Field(
         default=1.0, gt=0, description="factor on the learning rate of the weighing head (lexical)"
@@ -182,8 +198,8 @@ class TrainingConfig(Settings):
         default="frozen",
         description="trained (splade): passages are encoded in every step, beside the queries, instead of read from the cache",
     )
-    workers: int = Field(default=0, ge=0, description="0: in this process; n: a Ray Train group of n")
-    seed: int = Field(default=0, ge=0, description="seed of batches, samples and dropout")
+    workers: int = Field(default=0, ge=0, le=100_000, description="0: in this process; n: a Ray Train group of n")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of batches, samples and dropout")
 
     @model_validator(mode="after")
     def _every_worker_gets_turns(self) -> Self:
@@ -203,7 +219,7 @@ class EvaluationConfig(Settings):
         description="exact: every passage is scored, ties broken by doc_id; lucene: quantised, as it is deployed; needs Java and "
         "the extra lucene",
     )
-    top_k: int = Field(default=1000, ge=100, description="passages retrieved for a turn; R@100 needs 100")
+    top_k: int = Field(default=1000, ge=100, le=MANY, description="passages retrieved for a turn; R@100 needs 100")
     quantization_bits: int = Field(
         default=8, ge=2, le=12, description="bits of a weight in Lucene's index, and in a query"
     )

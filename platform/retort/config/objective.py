@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from retort.config.base import Later, Settings
+from retort.config.base import MANY, Later, Settings
+from retort.errors import shown
 
 __all__ = ["PRESETS", "ObjectiveConfig", "RegularizationConfig", "SamplingConfig", "with_presets"]
 
@@ -31,7 +32,9 @@ class SamplingConfig(Settings):
         default="sampled",
         description="proportional: the student's log Z over the samples, with a bias of 1/count, or over the whole window",
     )
-    refresh_steps: Later[PositiveInt] = Field(default=50, description="student: steps after which it retrieves anew")
+    refresh_steps: Later[PositiveInt] = Field(
+        default=50, le=MANY, description="student: steps after which it retrieves anew"
+    )
     filter_score_ratio: Later[float | None] = Field(
         default=None,
         gt=0,
@@ -47,8 +50,10 @@ class SamplingConfig(Settings):
     @model_validator(mode="after")
     def _window_holds_the_samples(self) -> Self:
         low, high = self.window
-        if low < 0 or high <= low:
-            raise ValueError(f"window must be [low, high) with 0 <= low < high, got {list(self.window)}")
+        if low < 0 or high <= low or high > MANY:
+            raise ValueError(
+                f"window must be [low, high) with 0 <= low < high <= {MANY}, got {shown(list(self.window))}"
+            )
         # Drawn with replacement, or not from the window at all: there can be more samples than ranks.
         if self.strategy not in ("proportional", "in_batch") and self.count > high - low:
             raise ValueError(
@@ -170,7 +175,7 @@ class RegularizationConfig(Settings):
         default=None, gt=0, description="FLOPS to end at: query_weight is then where the search for the weight begins"
     )
     max_terms: Later[PositiveInt | None] = Field(
-        default=None, description="hard limit: a query keeps so many entries; null: all"
+        default=None, le=MANY, description="hard limit: a query keeps so many entries; null: all"
     )
     threshold: Later[float] = Field(default=0.0, ge=0, description="hard limit: entries up to it become 0")
     cost_threshold: Later[float] = Field(

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retort.config.base import validated
 from retort.config.experiment import ExperimentConfig
-from retort.errors import ConfigError
+from retort.config.strict_yaml import MAX_CHARACTERS, parse_yaml
+from retort.errors import ConfigError, shown
 
 __all__ = [
     "experiment_from",
@@ -49,24 +48,24 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         path: The file; where there is none, the name of one that comes with Retort, such as ``pareto``.
 
     Raises:
-        ConfigError: If the file is missing, no UTF-8, no YAML, or holds something else.
+        ConfigError: If the file is missing, no UTF-8, no YAML, holds a key twice, or holds something else.
     """
     source = str(path)
     try:
-        text = _found(path).read_text(encoding="utf-8")
+        with _found(path).open("rb") as stream:
+            content = stream.read(4 * MAX_CHARACTERS + 1)  # a character has at most four bytes
+        if len(content) > 4 * MAX_CHARACTERS:
+            raise ConfigError([f"is larger than any file of settings, {4 * MAX_CHARACTERS:,} bytes"], source=source)
+        text = content.decode("utf-8")
     except FileNotFoundError as error:
         known = ", ".join(shipped_spaces())
         raise ConfigError([f"no such file; with Retort come {known}"], source=source) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"cannot be read: {error}"], source=source) from error
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        raise ConfigError([f"{line}is no valid YAML: {getattr(error, 'problem', error)}"], source=source) from error
-    except (ValueError, RecursionError) as error:  # what looks like a date and is none; a thousand brackets
-        raise ConfigError([f"holds a value that YAML cannot read: {error}; put it in quotes"], source=source) from error
+        data = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError([str(error)], source=source) from error
     if data is None:
         raise ConfigError(["is empty"], source=source)
     if not isinstance(data, dict):
@@ -78,19 +77,19 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Parse ``key=value`` words of a command line; values are YAML.
 
     Raises:
-        ConfigError: For every word that has no ``=`` or whose value is no YAML.
+        ConfigError: For every word that has no ``=`` or whose value is no YAML, or holds a key twice.
     """
     parsed: dict[str, Any] = {}
     problems = []
     for word in overrides:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            problems.append(f"{word!r} is no key=value, as in objective.contrastive_weight=0.1")
+            problems.append(f"{shown(word)} is no key=value, as in objective.contrastive_weight=0.1")
             continue
         try:
-            parsed[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            problems.append(f"{key}: the value {value!r} is no valid YAML")
+            parsed[key] = parse_yaml(value)
+        except ValueError as error:
+            problems.append(f"{key}: the value {shown(value)} {error}")
     if problems:
         raise ConfigError(problems, source="command line")
     return parsed
@@ -111,7 +110,7 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
             if below is None:
                 below = {}
             if not isinstance(below, Mapping):
-                raise ConfigError([f"{key}: {section} holds {below!r}, not settings"])
+                raise ConfigError([f"{key}: {section} holds {shown(below)}, not settings"])
             node[section] = dict(below)
             node = node[section]
         node[last] = value

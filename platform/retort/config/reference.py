@@ -106,8 +106,8 @@ def _beside(annotation: Any) -> str:
 def _kind(field: FieldInfo) -> str:
     bounds = [
         text.format(f"{value:g}" if isinstance(value, float) else value)
-        for entry in _metadata(field)
         for name, text in BOUNDS.items()
+        for entry in _metadata(field)
         if (value := getattr(entry, name, None)) is not None
     ]
     kinds = " or ".join(dict.fromkeys(_name(part) for part in _parts(field.annotation)))

@@ -3,14 +3,16 @@
 What changes an answer is in ``RewritingConfig.identity``; how fast, how often and at which address the model is asked is not.
 """
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, model_validator
 
-from retort.config.base import Settings
+from retort.config.base import MANY, MAX_SEED, Settings
 
 __all__ = ["EndpointConfig", "RewritingConfig"]
+
+DAY_SECONDS: Final = 86_400.0  # no endpoint is waited for longer; the system's own clocks overflow far above
 
 
 class EndpointConfig(Settings):
@@ -27,19 +29,19 @@ class EndpointConfig(Settings):
         default=6, ge=0, le=100, description="further attempts of a request that failed in passing"
     )
     timeout_seconds: float = Field(
-        default=120.0, gt=0, description="seconds without an answer after which an attempt has failed"
+        default=120.0, gt=0, le=DAY_SECONDS, description="seconds without an answer after which an attempt has failed"
     )
     backoff_seconds: float = Field(
-        default=1.0, gt=0, description="upper bound of the first pause; doubles every attempt"
+        default=1.0, gt=0, le=DAY_SECONDS, description="upper bound of the first pause; doubles every attempt"
     )
     longest_pause_seconds: float = Field(
-        default=120.0, gt=0, description="no pause is longer, whatever the server asks"
+        default=120.0, gt=0, le=DAY_SECONDS, description="no pause is longer, whatever the server asks"
     )
     requests_per_minute: PositiveInt | None = Field(
-        default=None, description="largest number of requests in a minute; null: no limit"
+        default=None, le=MANY, description="largest number of requests in a minute; null: no limit"
     )
     tokens_per_minute: PositiveInt | None = Field(
-        default=None, description="tokens of prompts and answers together; null: no limit"
+        default=None, le=10**12, description="tokens of prompts and answers together; null: no limit"
     )
     limit_name: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the endpoint calls the limit of an answer's tokens"
@@ -83,8 +85,8 @@ class RewritingConfig(Settings):
     prompt: str = Field(default="self_contained", min_length=1, description="a prompt of the package, or a file of one")
     temperature: float = Field(default=0.0, ge=0, le=2, description="0: always the likeliest token")
     max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="an answer is cut there")
-    seed: int = Field(default=0, ge=0, description="seed of sampling, where temperature is above 0")
-    batch_turns: PositiveInt = Field(default=16, description="turns that a local model answers at a time")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of sampling, where temperature is above 0")
+    batch_turns: PositiveInt = Field(default=16, le=1_000_000, description="turns that a local model answers at a time")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="precision of a local model's weights; auto: as they are stored"
     )

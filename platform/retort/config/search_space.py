@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, TypeAdapter, ValidationError, model_validator
 
-from retort.config.base import Settings, kind_of_value
+from retort.config.base import MAX_SEED, Settings, kind_of_value
+from retort.errors import shown
 
 __all__ = ["MAX_GRID", "MIN_REFERENCE_FLOPS", "VARIANT", "Range", "SearchSpaceConfig", "point_settings"]
 
@@ -41,12 +42,17 @@ class Range(Settings):
             raise ValueError("log and step exclude each other")
         return self
 
+    def step_count(self) -> int:
+        """How many values :meth:`steps` lists; needs a step. So small a step can be written that nobody could list them."""
+        if self.step is None:
+            raise ValueError(f"a range from {self.low} to {self.high} without a step has no list of values")
+        return math.floor(min((self.high - self.low) / self.step, 1e18) + 1e-9) + 1
+
     def steps(self) -> tuple[float, ...]:
         """The values from low to at most high, a step apart, without the additions' rounding; needs a step."""
         if self.step is None:
             raise ValueError(f"a range from {self.low} to {self.high} without a step has no list of values")
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return tuple(float(f"{self.low + number * self.step:.12g}") for number in range(count))
+        return tuple(float(f"{self.low + number * self.step:.12g}") for number in range(self.step_count()))
 
 
 Choice = bool | int | float | str | None
@@ -69,9 +75,13 @@ class SearchSpaceConfig(Settings):
     sampler: Literal["tpe", "nsga2", "random", "grid"] = Field(
         default="tpe", description="grid: every combination once, the last searched key changing fastest"
     )
-    trials: PositiveInt = Field(default=16, description="with sampler grid by default, and at most, the whole grid")
-    concurrent: PositiveInt = Field(default=2, description="trials at a time; no part of the result's identity")
-    seed: int = Field(default=0, ge=0, description="seed of the sampler")
+    trials: PositiveInt = Field(
+        default=16, le=1_000_000, description="with sampler grid by default, and at most, the whole grid"
+    )
+    concurrent: PositiveInt = Field(
+        default=2, le=100_000, description="trials at a time; no part of the result's identity"
+    )
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of the sampler")
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
     reference: dict[str, float] | None = Field(
         default=None,
@@ -93,7 +103,8 @@ class SearchSpaceConfig(Settings):
                 size = _grid_size(TypeAdapter(dict[str, Dimension]).validate_python(search))
             except (ValidationError, ValueError):
                 return filled  # reported by the checks below
-            filled["trials"] = max(1, size)
+            if 1 <= size <= MAX_GRID:  # otherwise refused below
+                filled["trials"] = size
         return filled
 
     @property
@@ -109,7 +120,7 @@ class SearchSpaceConfig(Settings):
         for name in chosen:
             if name not in self.variants:
                 known = ", ".join(self.variants) or "none"
-                raise ValueError(f"search.{VARIANT} names {name!r}, which is not in variants: {known}")
+                raise ValueError(f"search.{VARIANT} names {shown(name)}, which is not in variants: {known}")
         for name, settings in self.variants.items():
             if twice := sorted(set(settings) & set(self.search)):
                 raise ValueError(f"variants.{name} sets {', '.join(twice)}, which is searched too")
@@ -126,7 +137,7 @@ class SearchSpaceConfig(Settings):
                 if dimension.step is None:
                     raise ValueError(f"search.{key}: a grid tries every value; give the range a step, or choices")
             elif len({(type(choice), choice) for choice in dimension}) < len(dimension):
-                raise ValueError(f"search.{key} holds a choice twice: {list(dimension)}")
+                raise ValueError(f"search.{key} holds a choice twice: {shown(list(dimension))}")
         if self.start:
             raise ValueError("start: a grid tries every combination once, in the order of search; leave start out")
         if self.grid_size > MAX_GRID:
@@ -158,4 +169,4 @@ class SearchSpaceConfig(Settings):
 
 
 def _grid_size(search: Mapping[str, Dimension]) -> int:
-    return math.prod(len(d.steps() if isinstance(d, Range) else d) for d in search.values())
+    return math.prod(d.step_count() if isinstance(d, Range) else len(d) for d in search.values())

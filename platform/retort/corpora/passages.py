@@ -22,7 +22,15 @@ import pyarrow.parquet as pq
 from retort.corpora.collection import PART_PASSAGES
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_json_lines, shown
-from retort.formats.lines import digest_of, is_encodable, open_binary, read_lines, without_compression
+from retort.formats.lines import (
+    digest_of,
+    id_problem,
+    is_blank,
+    is_encodable,
+    open_binary,
+    read_lines,
+    without_compression,
+)
 from retort.identity import fingerprint
 from retort.progress import Progress, silent
 from retort.records import Passage
@@ -154,13 +162,12 @@ class PassageFiles:
             offset += last
 
     def _checked(self, file: PassageFile, line: int, doc_id: str, title: str, text: str) -> Passage | None:
-        if doc_id.split() != [doc_id]:
-            message = f"the id must be text without blanks (TREC runs are separated by them), got {doc_id!r}"
-            raise DataError(message, path=file.path, line=line)
+        if problem := id_problem(doc_id):
+            raise DataError(f"the id {problem}, got {shown(doc_id)}", path=file.path, line=line)
         if doc_id in self.excluded:
             self.left_out += 1
             return None
-        if not text.strip():
+        if is_blank(text):
             self.empty += 1
             if doc_id in self.needed and not self.allow_missing:
                 needed = self.needed[doc_id]

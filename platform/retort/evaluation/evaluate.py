@@ -16,7 +16,7 @@ from retort.corpora.turns import require_turns
 from retort.errors import ConfigError
 from retort.evaluation.engines import NO_ENGINES, Engines
 from retort.evaluation.latest import FROZEN_VECTORS
-from retort.evaluation.questions import VALIDATION, judged_turns, selection
+from retort.evaluation.questions import BASELINES, VALIDATION, judged_turns, selection
 from retort.evaluation.stage import Evaluation, OpenCollection, Subject, evaluate
 from retort.evaluation.students import Run, open_run, prepare_run_vectors
 from retort.progress import Progress, silent
@@ -38,8 +38,6 @@ __all__ = [
     "evaluate_run",
     "evaluate_student",
 ]
-
-BASELINES = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
 
 
 def context_input_ids(turns: Sequence[Turn], experiment: ExperimentConfig, tokenizer: Tokenizer) -> list[Int32]:

@@ -10,9 +10,10 @@ from retort.errors import ConfigError, DataError
 from retort.records import Turn
 from retort.storage import Workspace
 
-__all__ = ["VALIDATION", "JudgedTurns", "Selection", "judged_turns", "selection"]
+__all__ = ["BASELINES", "VALIDATION", "JudgedTurns", "Selection", "judged_turns", "selection"]
 
 VALIDATION: Final = HELD_OUT
+BASELINES: Final = ("baseline:context", "baseline:last", "baseline:rewrite:TEACHER")
 
 
 @dataclass(frozen=True)

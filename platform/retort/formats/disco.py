@@ -6,11 +6,12 @@ The file has gigabytes, so it is read in pieces. It may be compressed.
 import codecs
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from retort.errors import DataError
+from retort.errors import DataError, shown
 from retort.formats.lines import open_binary
 from retort.formats.trec import RankedTurn
 
@@ -18,7 +19,8 @@ __all__ = ["read_disco"]
 
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_OBJECT: Final = 256 << 20  # bytes of one turn's ranking, above which the file is something else
-SPACE: Final = b" \t\r\n"
+SPACE: Final = re.compile(rb"[ \t\r\n]*")
+MAX_ROW_DIGITS: Final = 18  # 64 bits
 
 
 def read_disco(path: Path, *, block_bytes: int = BLOCK_BYTES) -> Iterator[RankedTurn]:
@@ -58,8 +60,8 @@ class _Pieces:
             self._peek()
             line = self.line
             key = self._value(b'"', "a row number in quotes")
-            if not isinstance(key, str) or not (key.isascii() and key.isdigit()):
-                raise self._error(f"expected a row number of the topics file in quotes, got {str(key)[:40]!r}")
+            if not isinstance(key, str) or not (key.isascii() and key.isdigit() and len(key) <= MAX_ROW_DIGITS):
+                raise self._error(f"expected a row number of the topics file in quotes, got {shown(str(key), 40)}")
             first = lines.get(str(int(key)))
             if first is not None:
                 raise self._error(f"row {key} is there on line {first} already; remove one of the two")
@@ -81,7 +83,7 @@ class _Pieces:
         turn = RankedTurn(row, line, {})
         for doc_id, score in ranking:
             if doc_id in turn.scores:
-                raise self._error(f"row {row} ranks {doc_id!r} twice; remove one of the two")
+                raise self._error(f"row {row} ranks {shown(doc_id)} twice; remove one of the two")
             turn.scores[doc_id] = self._score(row, line, score)
             turn.lines.append(line)
         return turn
@@ -92,20 +94,22 @@ class _Pieces:
         except (TypeError, ValueError, OverflowError):
             score = math.nan
         if math.isnan(score):
-            message = f"the score of row {row} must be a number, got {str(value)[:40]!r}"
+            message = f"the score of row {row} must be a number, got {shown(str(value), 40)}"
             raise DataError(message, path=self.path, line=line)
         return score
 
     def _fill(self) -> bool:
-        block = b"" if self.ended else self.stream.read(self.block_bytes)
+        # Twice as much each time: what is kept is copied, and an object may have many blocks.
+        block = b"" if self.ended else self.stream.read(max(self.block_bytes, len(self.buffer) - self.position))
         self.ended = not block
         self.buffer, self.position = self.buffer[self.position :] + block, 0
         return bool(block)
 
     def _peek(self) -> bytes:
         while True:
-            while self.position < len(self.buffer) and self.buffer[self.position] in SPACE:
-                self._skip(1)
+            blanks = SPACE.match(self.buffer, self.position)
+            assert blanks is not None, "no blank is enough"
+            self._skip(blanks.end() - self.position)
             if self.position < len(self.buffer):
                 return self.buffer[self.position : self.position + 1]
             if not self._fill():
@@ -128,29 +132,46 @@ class _Pieces:
         if got != opening:
             raise self._error(f"expected {what}, got {got.decode(errors='replace')!r}" if got else self._cut())
         closing = b'"' if opening == b'"' else b"}"
-        searched = self.position + 1
+        tried = 0  # bytes that are known not to be all of the value
         while True:
-            end = self.buffer.find(closing, searched)
-            if end < 0:
-                searched = len(self.buffer) - self.position
-                if searched > LARGEST_OBJECT or not self._fill():
-                    raise self._error(self._cut())
-                continue
-            # A quote or a brace may stand inside a doc_id: only what parses is the value's end.
+            end = self._end(closing, tried)
+            # A quote or a brace may stand inside a doc_id: only what parses is the value.
             try:
-                text = self.buffer[self.position : end + 1].decode()
+                text = self.buffer[self.position : end].decode()
                 value = json.loads(text, object_pairs_hook=list)
             except UnicodeDecodeError as error:
                 raise self._error("is not UTF-8; convert the file, for example with iconv") from error
             except RecursionError as error:
                 raise self._error("is nested too deeply for rankings") from error
             except json.JSONDecodeError as error:
-                if not _may_go_on(error, len(text)):
+                if error.msg == "Extra data":  # the value ends before what was tried
+                    text = text[: error.pos]
+                    end = self.position + len(text.encode())
+                    value = json.loads(text, object_pairs_hook=list)
+                elif _may_go_on(error, len(text)):
+                    tried = end - self.position
+                    continue
+                else:
                     raise self._error(f"is no JSON: {error.msg}") from error
-                searched = end + 1
-                continue
-            self._skip(end + 1 - self.position)
+            except ValueError as error:
+                raise self._error(f"holds a number that is too long: {error}") from error
+            self._skip(end - self.position)
             return value
+
+    def _end(self, closing: bytes, tried: int) -> int:
+        """Where a value may end: at the first closing mark, then at one that stands twice as far away as the last, and so on.
+
+        Each mark in turn would parse a value as often as it has marks inside.
+        """
+        while True:
+            end = self.buffer.find(closing, self.position + max(1, 2 * tried))
+            if end >= 0:
+                return end + 1
+            if len(self.buffer) - self.position > LARGEST_OBJECT or not self._fill():
+                end = self.buffer.rfind(closing, self.position + max(1, tried))
+                if end < 0:
+                    raise self._error(self._cut())
+                return end + 1
 
     def _cut(self) -> str:
         return "ends in the middle; was the download cut off?"

@@ -1,26 +1,90 @@
 """JSON as corpora publish it, arrays and JSON lines, record by record with their lines; and checked access to fields.
 
-Every error names the file and the line on which the broken record begins.
+Every error names the file and the line on which the broken record begins. What Python's decoder takes and JSON does not have is
+refused: a key that is there twice in an object, of which the later one would silently win, and NaN.
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from retort.errors import DataError
-from retort.formats.lines import is_encodable, read_lines, read_text
+from retort.errors import DataError, excerpt
+from retort.formats.lines import (
+    MAX_LINE_BYTES,
+    id_problem,
+    is_blank,
+    is_encodable,
+    open_binary,
+    read_lines,
+    read_text,
+    too_long,
+)
 
-__all__ = ["Fields", "read_array", "read_json_lines", "read_records", "shown"]
+__all__ = ["Fields", "json_value", "read_array", "read_json_lines", "read_records", "shown"]
 
-_BLANKS: Final = " \t\r\n"  # JSON's own
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")  # JSON's own
 _SHOWN: Final = 60  # characters of a value that a message shows
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it."""
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    """A value as a message shows it: as JSON, cut."""
+    try:
+        return excerpt(json.dumps(value), _SHOWN)
+    except (RecursionError, ValueError):  # as deep as it could just be read; a number of more digits than are written
+        return f"a {type(value).__name__} that is too long to show"
+
+
+class _RefusedError(ValueError):
+    """JSON that Python's decoder would take."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _RefusedError(f"the key {shown(twice)} is there twice in one object; remove one of the two")
+    return found
+
+
+def _constant(name: str) -> object:
+    raise _RefusedError(f"{name} is no number of JSON; write null, or leave the key out")
+
+
+# One for all: making one takes as long as a short record. An object's pairs through `_object` take a sixth of a passage's time.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def json_value(text: str, path: Path, line: int, *, what: str = "is no JSON line", hint: str = "") -> Any:
+    """The value that a text holds.
+
+    Args:
+        text: JSON, and nothing else.
+        path: The file that it stands in, for messages.
+        line: The line on which it begins.
+        what: What messages say of a text that is no JSON.
+        hint: What they say after it.
+
+    Raises:
+        DataError: With file and line, if it is no JSON, or holds a key twice.
+    """
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        message = f"{what}: {error.msg}, got {text[:40]!r}{hint}"
+        raise DataError(message, path=path, line=line) from error
+    except (RecursionError, ValueError) as error:
+        raise _undecoded(error, path, line) from error
+
+
+def _undecoded(error: Exception, path: Path, line: int) -> DataError:
+    if isinstance(error, _RefusedError):
+        return DataError(str(error), path=path, line=line)
+    if isinstance(error, RecursionError):
+        return DataError("is nested too deeply", path=path, line=line)
+    return DataError(f"holds a number that is too long: {error}", path=path, line=line)
 
 
 def read_array(path: Path, *, of: str = "turns") -> Iterator[tuple[int, Any]]:
@@ -30,13 +94,13 @@ def read_array(path: Path, *, of: str = "turns") -> Iterator[tuple[int, Any]]:
         DataError: With the line, where the file is no such array.
     """
     text = read_text(path)
-    decoder = json.JSONDecoder()
     position = line = 0
 
     def skip_blanks() -> None:
         nonlocal position
-        while position < len(text) and text[position] in _BLANKS:
-            position += 1
+        found = _BLANKS.match(text, position)
+        assert found is not None, "no blank is enough"
+        position = found.end()
 
     def broken(what: str) -> DataError:
         rest = text[position : position + 20]
@@ -55,13 +119,13 @@ def read_array(path: Path, *, of: str = "turns") -> Iterator[tuple[int, Any]]:
         line += text.count("\n", counted, position)
         counted = position
         try:
-            record, position = decoder.raw_decode(text, position)
+            record, position = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise DataError(f"is no valid JSON: {error.msg}; was it cut off?", path=path, line=error.lineno) from error
-        except RecursionError as error:
-            raise DataError("is nested too deeply for a turn", path=path, line=line) from error
-        except ValueError as error:
-            raise DataError(f"holds a number that is too long: {error}", path=path, line=line) from error
+        except (RecursionError, ValueError) as error:
+            raise _undecoded(error, path, line) from error
+        if position - counted > MAX_LINE_BYTES:
+            raise too_long(path, line)
         yield line, record
         skip_blanks()
         if text[position : position + 1] not in (",", "]"):
@@ -83,23 +147,22 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
         DataError: With the line that is no JSON.
     """
     for line, text in read_lines(path):
-        if not text.strip():
-            continue
-        try:
-            yield line, json.loads(text)
-        except json.JSONDecodeError as error:
-            message = f"is no JSON line: {error.msg}, got {text[:40]!r}; one object a line is expected"
-            raise DataError(message, path=path, line=line) from error
-        except RecursionError as error:
-            raise DataError("is nested too deeply", path=path, line=line) from error
-        except ValueError as error:
-            raise DataError(f"holds a number that is too long: {error}", path=path, line=line) from error
+        if text.strip():
+            yield line, json_value(text, path, line, hint="; one object a line is expected")
 
 
 def read_records(path: Path, *, of: str = "turns") -> Iterator[tuple[int, Any]]:
     """The records of a JSON array or of JSON lines, whichever the file holds."""
-    first = next((text.lstrip()[:1] for _, text in read_lines(path) if text.strip()), "")
-    return read_json_lines(path) if first == "{" else read_array(path, of=of)
+    return read_json_lines(path) if _first_character(path) == b"{" else read_array(path, of=of)
+
+
+def _first_character(path: Path) -> bytes:
+    # Not by lines: an array may stand on one, of any length.
+    with open_binary(path) as stream:
+        while block := stream.read(1 << 16):
+            if first := block.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]:
+                return first
+    return b""
 
 
 class Fields:
@@ -139,8 +202,12 @@ class Fields:
         """The first of these keys that the record has."""
         key = next((key for key in keys if key in self.record), None)
         if key is None:
-            raise self.wrong(f"{self.what} has no {' or '.join(keys)}; it has {', '.join(self.record) or 'no key'}")
+            raise self.wrong(f"{self.what} has no {' or '.join(keys)}; it has {self.keys()}")
         return key
+
+    def keys(self) -> str:
+        """The record's keys, for a message."""
+        return excerpt(", ".join(self.record), 4 * _SHOWN) or "no key"
 
     def text(self, *keys: str, empty: bool = False) -> str:
         """Text under the first of these keys that is there; not empty, unless that is allowed."""
@@ -148,8 +215,8 @@ class Fields:
         value = self.record[key]
         if not isinstance(value, str) or not is_encodable(value):
             raise self.wrong(f"{key} must be valid text, got {shown(value)}")
-        if not empty and not value.strip():
-            raise self.wrong(f"{key} is empty")
+        if not empty and is_blank(value):
+            raise self.wrong(f"{key} is empty{', but for characters that show nothing' if value.strip() else ''}")
         return value
 
     def optional_text(self, *keys: str) -> str | None:
@@ -158,7 +225,7 @@ class Fields:
         if key is None:
             return None
         value = self.text(key, empty=True)
-        return value if value.strip() else None
+        return None if is_blank(value) else value
 
     def identifier(self, *keys: str) -> str:
         """A number or text without blanks: TREC runs are separated by them."""
@@ -169,9 +236,9 @@ class Fields:
         return self.checked_id(str(value), key)
 
     def checked_id(self, value: str, key: str) -> str:
-        """The value, if it is text without blanks."""
-        if value.split() != [value] or not is_encodable(value):
-            raise self.wrong(f"{key} must be text without blanks (TREC runs are separated by them), got {shown(value)}")
+        """The value, if it can be an id: text without blanks, of a bounded length."""
+        if problem := id_problem(value):
+            raise self.wrong(f"{key} {problem}, got {shown(value)}")
         return value
 
     def number(self, key: str, *, least: int = 1) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retort.config import (
+    MAX_GRID,
     VARIANT,
     ExperimentConfig,
     Range,
@@ -19,7 +20,7 @@ from retort.config import (
     with_overrides,
     with_profiles,
 )
-from retort.errors import ConfigError
+from retort.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -29,6 +30,7 @@ __all__ = ["SearchSpace", "load_space"]
 # Settings that the stages before training depend on: what they may be is prepared before the first trial starts.
 PREPARED = ("corpus", "context", "encoder", "teacher", "sampling.filter_score_ratio", "sampling.filter_overlap")
 MAX_PREPARED = 64
+MAX_NAME_BYTES = 200  # of a sweep: file systems take 255, of which the fingerprint and a lock's name need some
 MAX_TOLD = 10  # of the combinations of a grid that can't be built
 HARDWARE = ("training.workers", "training.accumulation")
 # What an experiment's identity leaves out where the experiment itself does not use it.
@@ -222,10 +224,25 @@ def load_space(
     if problems or settings is None:
         raise ConfigError(problems, source=source)
     space = SearchSpace("+".join(Path(file).stem for file in (path, *profiles)), base, settings)
-    problems = _unusable(space)
+    problems = _unnameable(space.name) + _unusable(space)
     if problems:
         raise ConfigError(problems, source=source)
     return space
+
+
+def _unnameable(name: str) -> list[str]:
+    # It becomes a folder, is typed on command lines (SWEEP#3, LABEL=SWEEP), and stands in tables.
+    if name.isprintable() and not set(name) & set("/\\#=:") and name[:1] not in (".", "-", "") and name.strip() == name:
+        if len(name.encode()) <= MAX_NAME_BYTES:
+            return []
+        return [
+            f"the files' names together name the sweep, and have {len(name.encode())} bytes, at most {MAX_NAME_BYTES} fit into a "
+            "folder's name: rename them"
+        ]
+    return [
+        f"the file's name names the sweep, and {shown(name)} can be no name: rename it; it must not begin with '.', '-' or a "
+        "blank, nor hold '/', '\\', '#', '=', ':' or what cannot be printed"
+    ]
 
 
 def _unusable(space: SearchSpace) -> list[str]:
@@ -243,16 +260,31 @@ def _unusable(space: SearchSpace) -> list[str]:
             if concerns_stages and dimension.step is None:
                 problems.append(f"search.{key}: shards are prepared before the trials; give it choices, or a step")
                 continue
-            prepared *= len(_steps(dimension, integer=integer)) if concerns_stages else 1
+            prepared *= dimension.step_count() if concerns_stages else 1
         else:
+            if len(dimension) > MAX_GRID:
+                problems.append(
+                    f"search.{key}: has {len(dimension):,} choices, at most {MAX_GRID:,} are checked and tried"
+                )
+                continue
             tried = dimension
             prepared *= len(dimension) if concerns_stages else 1
+            problems += _repeated(f"search.{key}", "the choice", dimension)
         for value in tried:
-            problems += [f"search.{key}={value}: {problem}" for problem in _problems_of(space, {key: value})]
+            named = value if isinstance(value, int | float) else shown(value).strip("'")
+            problems += [f"search.{key}={named}: {problem}" for problem in _problems_of(space, {key: value})]
+    if len(space.settings.start) > MAX_GRID:
+        return [
+            *problems,
+            f"start: has {len(space.settings.start):,} points, at most {MAX_GRID:,} are checked and tried",
+        ]
+    problems += _repeated(
+        "start", "the point", [tuple(start[key] for key in space.settings.search) for start in space.settings.start]
+    )
     for number, start in enumerate(space.settings.start):
         problems += [f"start[{number}]: {problem}" for problem in _problems_of(space, start)]
         problems += [
-            f"start[{number}].{key}: {value!r} is not in search.{key}"
+            f"start[{number}].{key}: {shown(value)} is not in search.{key}"
             for key, value in start.items()
             if not _contains(space.settings.search[key], value)
         ]
@@ -265,6 +297,29 @@ def _unusable(space: SearchSpace) -> list[str]:
     if prepared > MAX_PREPARED:
         problems.append(f"search: {prepared} variants of the shards would be prepared; at most {MAX_PREPARED} are")
     return problems
+
+
+def _repeated(where: str, what: str, values: Sequence[object]) -> list[str]:
+    """Say which values are there twice: a sampler would try them twice as often, and a grid count its trials wrong."""
+    first: dict[object, object] = {}
+    problems = []
+    for value in values:
+        same = tuple(map(_compared, value)) if isinstance(value, tuple) else _compared(value)
+        if same in first:
+            there = "" if repr(first[same]) == repr(value) else f", as {shown(first[same])}"
+            problems.append(f"{where}: {what} {shown(value)} is there already{there}; remove one of the two")
+        first.setdefault(same, value)
+    return problems
+
+
+def _compared(value: object) -> object:
+    # 1, 1.0 and "1.0" are one setting: YAML reads 1e-5 as text, which the settings take as a number. True is no number.
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    try:
+        return float(value) if isinstance(value, int | float | str) else value
+    except (ValueError, OverflowError):
+        return value
 
 
 def _contains(dimension: tuple[Any, ...] | Range, value: object) -> bool:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from retort.config import checked_name
 from retort.corpora.collection import passage_rows, read_doc_ids
 from retort.corpora.turns import read_judgements, read_turns, relevance_threshold
-from retort.errors import DataError, WorkspaceError
+from retort.errors import DataError, WorkspaceError, shown
 from retort.formats.disco import read_disco
 from retort.formats.lines import digest_of
 from retort.formats.trec import RankedTurn, read_trec_turns
@@ -149,12 +149,12 @@ class _Collector:
         with np.errstate(over="ignore"):  # beyond float32's range is infinity, which is refused below
             scores = np.fromiter(turn.scores.values(), dtype=np.float32, count=len(rows))
         if len(infinite := np.flatnonzero(~np.isfinite(scores))):
-            message = f"the score of {doc_ids[infinite[0]]!r} must be a finite number that a float32 can hold"
+            message = f"the score of {shown(doc_ids[infinite[0]])} must be a finite number that a float32 can hold"
             raise DataError(message, path=self._file, line=turn.lines[infinite[0]])
         missing = np.flatnonzero(rows < 0)
         if len(missing) and not self._allow_missing:
             raise DataError(
-                f"the collection has no passage {doc_ids[missing[0]]!r}; import the collection that the ranking is "
+                f"the collection has no passage {shown(doc_ids[missing[0]])}; import the collection that the ranking is "
                 "of, or leave such passages out with --allow-missing",
                 path=self._file,
                 line=turn.lines[missing[0]],

@@ -13,9 +13,9 @@ from typing import Final
 import pyarrow as pa
 
 from retort.config import checked_name, did_you_mean
-from retort.errors import DataError
+from retort.errors import DataError, shown
 from retort.formats.json_files import Fields, read_json_lines
-from retort.formats.lines import digest_of
+from retort.formats.lines import digest_of, is_blank
 from retort.records import REWRITE_SCHEMA, TURN_SCHEMA, Rewrite
 from retort.storage import Record, Workspace
 
@@ -24,6 +24,7 @@ __all__ = ["RewriteCounts", "add_rewrites", "read_rewrites", "require_rewrites",
 STAGE: Final = "rewrites"
 VERSION: Final = 1
 PART: Final = "part-00000.parquet"
+LISTED: Final = 10  # teachers of a file, in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,18 @@ def add_rewrites(
         raise DataError("holds no rewrite; was the download cut off?", path=file)
     sources = Counter(source for _, _, source in rows)
     if select is not None and select not in sources:
-        raise DataError(f"has no rewrite whose teacher is {select!r}; teachers there: {_listed(sources)}", path=file)
+        raise DataError(
+            f"has no rewrite whose teacher is {shown(select)}; teachers there: {_listed(sources)}", path=file
+        )
     if select is None and len(sources) > 1:
         raise DataError(f"holds several teachers: {_listed(sources)}; choose one with --select", path=file)
     for line, rewrite, source in rows:
         if select is not None and source != select:
             continue
         if rewrite.query_id not in known:
-            message = f"the split {split!r} has no turn {rewrite.query_id!r}; is the file of another split?"
+            message = f"the split {split!r} has no turn {shown(rewrite.query_id)}; is the file of another split?"
             raise DataError(message, path=file, line=line)
-        if not rewrite.rewrite.strip():
+        if is_blank(rewrite.rewrite):
             message = f"the rewrite of {rewrite.query_id} is empty; leave the row out where there is none"
             raise DataError(message, path=file, line=line)
         first = first_lines.setdefault(rewrite.query_id, line)
@@ -192,4 +195,5 @@ def _row(row: Fields) -> tuple[Rewrite, str | None]:
 
 
 def _listed(sources: Mapping[str | None, int]) -> str:
-    return ", ".join(f"{'(none)' if name is None else repr(name)} ({count})" for name, count in sources.items())
+    told = [f"{'(none)' if name is None else shown(name)} ({count})" for name, count in list(sources.items())[:LISTED]]
+    return ", ".join([*told, *([f"{len(sources) - LISTED:,} more"] if len(sources) > LISTED else [])])

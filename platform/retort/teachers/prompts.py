@@ -15,10 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
-import yaml
 from pydantic import Field
 
-from retort.config import validated
+from retort.config import parse_yaml, validated
 from retort.config.base import Settings
 from retort.errors import ConfigError
 from retort.identity import fingerprint
@@ -114,9 +113,9 @@ def load_prompt(name: str) -> Prompt:
 
 def _parsed(name: str, text: str, *, source: str, as_yaml: bool) -> Prompt:
     try:
-        data = yaml.safe_load(text) if as_yaml else {"user": text.strip()}
-    except yaml.YAMLError as error:
-        raise ConfigError([f"is no YAML: {' '.join(str(error).split())}"], source=source) from error
+        data = parse_yaml(text) if as_yaml else {"user": text.strip()}
+    except ValueError as error:
+        raise ConfigError([str(error)], source=source) from error
     read = validated(_PromptFile, data, source=source)
     problems = []
     if not re.search(r"\{(question|dialogue)\}", read.user):

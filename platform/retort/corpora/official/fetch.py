@@ -9,6 +9,7 @@ files there are, and under which licence, stands in ``official.json``; files tha
 import hashlib
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -16,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote, urlsplit
 
-from retort.errors import DataError, InputError, RunError
-from retort.formats.json_files import Fields
+from retort.errors import DataError, InputError, RunError, shown
+from retort.formats.json_files import Fields, json_value
 from retort.progress import Progress, silent
 
 __all__ = ["Fetched", "Licensed", "Official", "OfficialFile", "fetch", "official_corpora"]
@@ -30,6 +31,10 @@ TIMEOUT_SECONDS: Final = 60.0
 ATTEMPTS: Final = 5  # in a row that bring nothing new
 BLOCK_BYTES: Final = 1 << 18
 STAGE: Final = "fetch"
+NAME_PART: Final = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,200}")  # of a file system's 255, without ``.part.json``
+NAME_RULE: Final = (
+    "a name must not begin with a dot, nor hold a backslash or control characters, and has at most 200 characters"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,15 @@ def official_corpora(registry: Path | None = None) -> dict[str, Official]:
     """
     path = Path(str(resources.files("retort.corpora.official") / "official.json")) if registry is None else registry
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise DataError(f"is no registry of files: {error}", path=path) from error
-    corpora = Fields(data, path, 1, what="the registry").record
-    return {name: _official(name, Fields(entry, path, 1, what=name)) for name, entry in corpora.items()}
+    data = json_value(text, path, 1, what="is no registry of files")
+    registry_fields = Fields(data, path, 1, what="the registry")
+    for name in registry_fields.record:
+        if not NAME_PART.fullmatch(name):  # it becomes a folder
+            raise registry_fields.wrong(f"the corpus {shown(name)} has no plain name; {NAME_RULE}")
+    return {name: _official(name, registry_fields.below(entry, name)) for name, entry in registry_fields.record.items()}
 
 
 def _official(name: str, fields: Fields) -> Official:
@@ -104,16 +113,22 @@ def _official(name: str, fields: Fields) -> Official:
         file = fields.below(item, f"a file of {name}")
         size = file.number("bytes", least=0) if file.has("bytes") else None
         sums = {key: file.optional_text(key) for key in ("sha256", "md5")}
-        path = PurePosixPath(file.text("name"))
-        if path.is_absolute() or ".." in path.parts:
-            raise fields.wrong(f"a file's name must stay inside its folder, got {str(path)!r}")
-        files.append(OfficialFile(str(path), file.text("url"), size, sums["sha256"], sums["md5"]))
+        path = _name_inside(file, "name")
+        files.append(OfficialFile(path, file.text("url"), size, sums["sha256"], sums["md5"]))
     licensed = []
     for item in fields.items("licensed") if fields.has("licensed") else ():
         other = fields.below(item, f"a licensed file of {name}")
-        licensed.append(Licensed(other.text("what"), other.text("where"), other.text("put")))
+        licensed.append(Licensed(other.text("what"), other.text("where"), _name_inside(other, "put")))
     about, licence = fields.text("about"), fields.text("licence")
     return Official(name, about, licence, tuple(files), tuple(licensed), tuple(fields.texts("notes")))
+
+
+def _name_inside(file: Fields, key: str) -> str:
+    """A file's name below the corpus's folder: plain names, separated by slashes, of which none leads out of it."""
+    name = file.text(key).removesuffix("/")
+    if not all(NAME_PART.fullmatch(part) for part in name.split("/")):
+        raise file.wrong(f"{key} must stay inside the corpus's folder, got {shown(name)}; {NAME_RULE}")
+    return name
 
 
 def fetch(
@@ -220,13 +235,17 @@ def _download(file: OfficialFile, url: str, part: Path, progress: Progress) -> b
         else:
             start = 0
             length = response.headers["Content-Length"]
-            total = None if length is None else int(length)
+            total = int(length) if length is not None and length.isascii() and length.isdigit() else None
         _keep_validator(part, url, response.headers)
         with part.open("ab" if start else "wb") as stream:
             size = start
             for block in _blocks(response):
                 stream.write(block)
                 size += len(block)
+                if file.bytes is not None and size > file.bytes:
+                    raise RunError(
+                        f"{url} sends more than the {file.bytes:,} bytes that are published; {_way_out(file)}"
+                    )
                 progress(STAGE, size >> 20, None if total is None else max(total >> 20, 1), f"{file.name}, MiB")
     return total is None or size >= total
 

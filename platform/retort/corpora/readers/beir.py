@@ -12,8 +12,8 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_collection, import_split
 from retort.errors import DataError
-from retort.formats.json_files import Fields, read_json_lines
-from retort.formats.lines import COMPRESSED, digests_of, read_lines
+from retort.formats.json_files import Fields, read_json_lines, shown
+from retort.formats.lines import COMPRESSED, digests_of, id_problem, is_blank, read_lines
 from retort.formats.trec import read_qrels
 from retort.records import Turn
 
@@ -87,9 +87,11 @@ def _queries(path: Path) -> Iterator[tuple[int, str, str]]:
         return
     for line, row in read_lines(path):
         columns = row.split("\t")
-        if len(columns) != 2 or columns[0].split() != [columns[0]] or not columns[1].strip():
+        if len(columns) != 2 or is_blank(columns[1]):
             message = f"expected an id without blanks and a text, separated by a tab, got {row[:60]!r}"
             raise DataError(message, path=path, line=line)
+        if problem := id_problem(columns[0]):
+            raise DataError(f"the id {problem}, got {shown(columns[0])}", path=path, line=line)
         yield line, columns[0], columns[1]
 
 

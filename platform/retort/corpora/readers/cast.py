@@ -17,7 +17,7 @@ from retort.corpora.official.published import year_part
 from retort.corpora.passages import PassageFile
 from retort.corpora.readers.cast_topics import Canonical, conversation_of, read_resolved, read_topic_nodes
 from retort.errors import DataError
-from retort.formats.lines import digests_of, read_lines
+from retort.formats.lines import digests_of, id_problem, read_lines
 from retort.records import Rewrite, Turn
 
 __all__ = ["RELEVANT_FROM", "YEARS", "import_cast", "named_sources", "read_cast", "read_duplicates"]
@@ -124,7 +124,7 @@ def read_duplicates(path: Path) -> frozenset[str]:
             continue
         kept, colon, others = row.partition(":")
         ids = [doc_id.strip() for doc_id in others.split(",")]
-        if not colon or not kept.strip() or not all(doc_id.split() == [doc_id] for doc_id in ids):
+        if not colon or not kept.strip() or any(map(id_problem, ids)):
             raise DataError(f"expected 'kept:duplicate,duplicate', got {row[:60]!r}", path=path, line=line)
         found.update(ids)
     if not found:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from retort.errors import DataError
+from retort.errors import DataError, shown
 from retort.formats.json_files import Fields, read_records
-from retort.formats.lines import read_lines
+from retort.formats.lines import is_blank, read_lines
 from retort.records import Message, Rewrite, Role, Turn
 
 __all__ = ["Canonical", "Node", "Topic", "conversation_of", "read_resolved", "read_topic_nodes"]
@@ -135,7 +135,7 @@ def _parent(topic: Topic, fields: Fields, number: str) -> Node | None:
 def _node(topic: Topic, fields: Fields, number: str, parent: Node | None, canonical: Canonical) -> Node:
     participant = fields.optional_text("participant") or "User"
     if participant not in ("User", "System"):
-        raise fields.wrong(f"participant must be User or System, got {participant!r}")
+        raise fields.wrong(f"participant must be User or System, got {shown(participant)}")
     provenance = fields.doc_ids("provenance", joined=True)  # 2022 has one id with a blank before its chunk number
     if participant == "System":
         said = fields.text("response", "utterance")
@@ -213,7 +213,7 @@ def read_resolved(path: Path, known: Mapping[str, object]) -> list[Rewrite]:
         if not row.strip():
             continue
         query_id, tab, text = row.partition("\t")
-        if not tab or not text.strip():
+        if not tab or is_blank(text):
             raise DataError(f"expected a turn and its text, separated by a tab, got {row[:60]!r}", path=path, line=line)
         if query_id not in known:
             raise DataError(f"resolves the turn {query_id!r}, which the topics do not have", path=path, line=line)

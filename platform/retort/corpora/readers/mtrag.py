@@ -14,9 +14,9 @@ from typing import Final
 
 from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split
 from retort.corpora.official.published import official_part
-from retort.errors import DataError
+from retort.errors import DataError, shown
 from retort.formats.json_files import Fields, read_records
-from retort.formats.lines import digests_of
+from retort.formats.lines import digests_of, is_blank
 from retort.records import Message, Rewrite, Turn
 
 __all__ = ["TEACHER", "import_mtrag", "read_mtrag"]
@@ -71,12 +71,18 @@ def read_mtrag(questions: Path, *, conversations: Path | None = None, rewrites: 
         if not separator:
             conversation, number = _conversation(asked[0].text), str(len(asked))
         if not number.isascii() or not number.isdigit() or not 1 <= int(number) < 2**31:
-            raise fields.wrong(f"_id must end in the turn's number, as in 'a1b2<::>3', got {query_id!r}")
+            raise fields.wrong(f"_id must end in the turn's number, as in 'a1b2<::>3', got {shown(query_id)}")
         turns.append(Turn(query_id, conversation, int(number), tuple(history), current.text))
     if spoken and not spoken.keys() & places.keys():
         raise DataError(
-            f"none of its {len(spoken)} tasks belongs to a question of {questions}; are both of the same release?",
+            f"none of its {len(spoken)} tasks belongs to a question of {questions}; are both of the same release? Its first is "
+            f"{shown(next(iter(spoken)))}, the first question is {shown(next(iter(places), None))}",
             path=conversations,
+        )
+    way_out = "--conversations adds them"
+    if conversations is not None:
+        way_out = (
+            f"{conversations} has no task of theirs, though it has {len(spoken.keys() & places.keys())} of other turns"
         )
     own = () if rewrites is None else tuple(_rewrites(rewrites, places, questions))
     return Conversations(
@@ -84,7 +90,7 @@ def read_mtrag(questions: Path, *, conversations: Path | None = None, rewrites: 
         turns=tuple(turns),
         places=places,
         rewrites={TEACHER: own},
-        warnings=(f"{without} {NO_HISTORY}; --conversations adds them",) if without else (),
+        warnings=(f"{without} {NO_HISTORY}; {way_out}",) if without else (),
     )
 
 
@@ -94,9 +100,9 @@ def _utterances(fields: Fields, text: str) -> list[tuple[str, str]]:
     if before.strip():
         if parts:
             raise fields.wrong(f"text must begin with |user|:, begins with {before[:40]!r}")
-        return [("user", before.strip())]
+        return [("user", before.strip())] if not is_blank(before) else []
     utterances = [(role, " ".join(said.split())) for role, said in zip(parts[::2], parts[1::2], strict=True)]
-    return [(role, said) for role, said in utterances if said]
+    return [(role, said) for role, said in utterances if not is_blank(said)]
 
 
 def _conversation(first_question: str) -> str:
@@ -112,11 +118,13 @@ def _spoken(path: Path) -> dict[str, tuple[Message, ...]]:
             said = fields.below(item, "the message")
             speaker = said.text("speaker", "role")
             if speaker not in ("user", "agent", "assistant"):
-                raise fields.wrong(f"speaker must be user or agent, got {speaker!r}")
+                raise fields.wrong(f"speaker must be user or agent, got {shown(speaker)}")
             messages.append(Message("user" if speaker == "user" else "agent", said.text("text", "content")))
         if not messages or messages[-1].role != "user":
             raise fields.wrong("input must end with the user's question")
-        spoken[fields.identifier("task_id", "_id")] = tuple(messages[:-1])
+        task = fields.identifier("task_id", "_id")
+        if spoken.setdefault(task, tuple(messages[:-1])) != tuple(messages[:-1]):
+            raise fields.wrong(f"the task {shown(task)} is there already, with another input; remove one of the two")
     if not spoken:
         raise DataError("holds no task; was the download cut off?", path=path)
     return spoken
@@ -128,7 +136,7 @@ def _rewrites(path: Path, places: Mapping[str, str], questions: Path) -> list[Re
         fields = Fields(record, path, line, what="the rewrite")
         query_id = fields.identifier("_id")
         if query_id not in places:
-            raise fields.wrong(f"rewrites the turn {query_id!r}, which {questions} does not have")
+            raise fields.wrong(f"rewrites the turn {shown(query_id)}, which {questions} does not have")
         if query_id in rewrites:
             raise fields.wrong(f"{query_id} has a rewrite already; remove one")
         said = [text for _, text in _utterances(fields, fields.text("text"))]

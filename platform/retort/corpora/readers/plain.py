@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from retort.corpora.importing import Conversations, CorpusImport, ImportRequest, import_split
 from retort.formats.json_files import Fields, read_records, shown
-from retort.formats.lines import digests_of, is_encodable
+from retort.formats.lines import digests_of, is_blank, is_encodable
 from retort.records import Message, Role, Turn
 
 __all__ = ["import_jsonl", "read_plain"]
@@ -62,7 +62,7 @@ def _history(fields: Fields) -> tuple[Message, ...]:
         role, text = message.text("role"), message.text("text", empty=True)
         if role not in ("user", "agent"):
             raise fields.wrong(f"role must be user or agent, got {shown(role)}")
-        if not text.strip():
+        if is_blank(text):
             raise fields.wrong(f"history[{number}] has no text; leave the message out")
         messages.append(Message(cast(Role, role), text))
     return tuple(messages)

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from retort.errors import DataError
 from retort.formats.json_files import Fields, read_array, shown
-from retort.formats.lines import is_encodable
+from retort.formats.lines import is_blank, is_encodable
 from retort.records import Message, Rewrite, Turn
 
 __all__ = ["Topics", "Variant", "read_topic_rewrites", "read_topics"]
@@ -142,10 +142,10 @@ def _told_in_order(conversation: Sequence[_Raw], recovered: set[str], incomplete
 
 def _raw(record: Fields) -> _Raw:
     if missing := [key for key in REQUIRED if key not in record.record]:
-        raise record.wrong(f"the turn has no {', '.join(missing)}; it has {', '.join(record.record) or 'no key'}")
+        raise record.wrong(f"the turn has no {', '.join(missing)}; it has {record.keys()}")
     segments = [segment.strip() for segment in record.text("question").split(SEPARATOR)]
-    if not segments[-1]:
-        raise record.wrong("the question is empty: nothing stands after the last [SEP]")
+    if is_blank(segments[-1]):
+        raise record.wrong("the question is empty: nothing that shows stands after the last [SEP]")
     return _Raw(
         line=record.line,
         conversation_id=record.identifier("conv_id"),
