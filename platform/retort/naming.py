@@ -1,8 +1,7 @@
 """What a user may call a run: its name, a part of that, a point of a sweep's front, an MLflow run id; and what is no run."""
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -75,24 +74,31 @@ def name_one(workspace: Workspace, word: str) -> Named:
         InputError: If nothing is called so.
     """
     label = word
-    if not os.path.isfile(word) and (called := CALLED.fullmatch(word)):
+    if not _is_there(word, Path.is_file) and (called := CALLED.fullmatch(word)):
         label, word = called["label"].strip(), called["word"]
     if BASELINE.is_name(word):
         # It becomes a folder's name: ``baseline:../..`` must not lead out of the workspace.
         if not BASELINE_NAME.fullmatch(BASELINE.kind(word)):
             raise InputError(f"{shown(word)} is no baseline; there are {', '.join(BASELINES)}")
         return Named(label, "baseline", word)
-    if os.path.isfile(word):
+    if _is_there(word, Path.is_file):
         return Named(label if label != word else Path(word).name, "file", word)
     if "#" in word:
         return Named(label, "run", front_point(workspace, word))
     if MLFLOW_ID.fullmatch(word):
         return Named(label if label != word else word[:8], "run", mlflow_run(workspace, word))
-    if "/" in word and os.path.isdir(word):  # a run's folder, as a shell completes it
+    if "/" in word and _is_there(word, Path.is_dir):  # a run's folder, as a shell completes it
         label, word = label if label != word else Path(word).name, Path(word).name
     if word.endswith(FILES) or ("/" in word and not word.startswith("runs/")):
         raise InputError(f"there is no file {excerpt(word, SHOWN)}: a TREC run is named by its path")
     return Named(label, "run", RUN.label(find_run(workspace, word).name))
+
+
+def _is_there(word: str, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(Path(word))
+    except OSError:
+        return False  # longer than a file's name can be
 
 
 def check_split(workspace: Workspace, split: str) -> None:

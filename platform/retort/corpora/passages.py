@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retort.corpora.collection import PART_PASSAGES
-from retort.errors import DataError
+from retort.errors import DataError, excerpt
 from retort.formats.json_files import Fields, read_json_lines, shown
 from retort.formats.lines import (
     digest_of,
@@ -196,7 +196,7 @@ def _rows(path: Path, with_header: bool) -> Iterator[Row]:
 def _tsv_rows(path: Path, with_header: bool) -> Iterator[Row]:
     lines = read_lines(path)
     first, header = next(lines, (1, ""))
-    names = tuple(header.split("\t"))
+    names = tuple(header.split("\t", len(HEADER)))  # no further: the line may be of another file, and long
     if names == HEADER:
         width = 3
     elif with_header:
@@ -225,9 +225,7 @@ def _columns(path: Path, line: int, row: str, width: int) -> Row:
 
 def _header_error(path: Path, got: tuple[str, ...]) -> DataError:
     way_out = "reorder the columns and the header" if sorted(got) == sorted(HEADER) else "add that header line"
-    message = (
-        f"the first line must be the header {_listed(HEADER)}, separated by tabs, got {_listed(got)[:80]}; {way_out}"
-    )
+    message = f"the first line must be the header {_listed(HEADER)}, separated by tabs, got {excerpt(_listed(got), 80)}; {way_out}"
     return DataError(message, path=path, line=1)
 
 

@@ -43,6 +43,9 @@ __all__ = [
 ZSTD: Final = (".zst", ".zstd")
 COMPRESSED: Final = (".gz", *ZSTD)
 MAX_LINE_BYTES: Final = 16 << 20  # of a line, or of a record of a JSON array; the longest Wikipedia article has 2 MB
+# As many lines in a row say nothing: a disk image, or a file of line breaks, which would be read for minutes.
+MAX_SHORT_LINES: Final = 100_000
+SHORT_BYTES: Final = 3  # its line break included: no row of any format is so short
 MAX_TEXT_BYTES: Final = 2 << 30  # of a file that is read as a whole: the largest topics file, QReCC's, has 0.1 GB
 # Texts become 3 to 30 times as long when they are decompressed. What becomes far longer was made to fill a disk.
 MAX_EXPANSION: Final = 300
@@ -199,13 +202,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: If it cannot be read, or a line is not UTF-8 or longer than ``MAX_LINE_BYTES`` (with the line).
     """
-    line = 0
+    line = short = 0
     try:
         with open_binary(path) as stream:
             while raw := stream.readline(MAX_LINE_BYTES + 1):
                 line += 1
                 if len(raw) > MAX_LINE_BYTES:
                     raise too_long(path, line)
+                short = short + 1 if len(raw) < SHORT_BYTES else 0
+                if short > MAX_SHORT_LINES:
+                    message = f"has {MAX_SHORT_LINES:,} lines in a row that hold next to nothing; is it another file?"
+                    raise DataError(message, path=path, line=line)
                 if line == 1:
                     raw = raw.removeprefix(codecs.BOM_UTF8)
                 try:
