@@ -225,7 +225,8 @@ def _columns(path: Path, line: int, row: str, width: int) -> Row:
 
 def _header_error(path: Path, got: tuple[str, ...]) -> DataError:
     way_out = "reorder the columns and the header" if sorted(got) == sorted(HEADER) else "add that header line"
-    message = f"the first line must be the header {_listed(HEADER)}, separated by tabs, got {excerpt(_listed(got), 80)}; {way_out}"
+    begins = excerpt(_listed(got), 80)
+    message = f"the first line must be the header {_listed(HEADER)}, separated by tabs, got {begins}; {way_out}"
     return DataError(message, path=path, line=1)
 
 

@@ -52,6 +52,7 @@ MAX_EXPANSION: Final = 300
 FREE_EXPANSION_BYTES: Final = 64 << 20  # below it nothing is filled
 MAX_ID_CHARACTERS: Final = 2048  # QReCC's are addresses of the web, which browsers and servers bound by that
 BLOCK_BYTES: Final = 1 << 17
+_PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{MAX_ID_CHARACTERS}}}")  # which most ids are
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufeff]")
 # Whitespace, control characters, what Unicode calls ignorable by default, the Hangul fillers and the Braille blank.
 _VISIBLE: Final = re.compile(
@@ -88,11 +89,15 @@ def is_encodable(text: str) -> bool:
 
 def is_blank(text: str) -> bool:
     """Whether text shows nothing: no character at all, or none but blanks, control characters and those of no width."""
+    if "!" <= text[:1] <= "~":  # nearly every text begins so, and a comparison takes a quarter of a search's time
+        return False
     return _VISIBLE.search(text) is None
 
 
 def id_problem(value: str) -> str:
     """Why a text is no id of a turn, a conversation or a passage; empty where it is one."""
+    if _PLAIN_ID.fullmatch(value):
+        return ""
     if value.split() != [value]:
         return "must be text without blanks (TREC runs are separated by them)"
     if len(value) > MAX_ID_CHARACTERS:
@@ -128,7 +133,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
 
 def _decompressed(path: Path, file: BinaryIO) -> BinaryIO:
     if path.name.endswith(".gz"):
-        opened = cast(io.BufferedIOBase, gzip.open(file, "rb"))
+        opened = cast(io.BufferedIOBase, gzip.GzipFile(fileobj=file))
     elif path.name.endswith(ZSTD):
         opened = pa.CompressedInputStream(file, "zstd")
     else:
