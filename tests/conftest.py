@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
 import yaml
+from tests.waiting import Started, wait_until
 
 from retort.cli import main
 from retort.config import ExperimentConfig, SearchSpaceConfig, load_experiment
@@ -70,27 +70,20 @@ def _listing(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def _kill_when(words: Sequence[object], seen: Callable[[], bool], *, timeout: float = 300.0) -> None:
-    """Start ``retort WORDS`` as a process of its own and SIGKILL it as soon as ``seen``; what it had started dies too."""
-    command = [sys.executable, "-m", "retort.cli", *(str(word) for word in words)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=_environment()
-    )
-    ended = time.monotonic() + timeout
-    try:
-        while not seen():
-            assert process.poll() is None, f"ended before it could be killed, with exit code {process.returncode}"
-            assert time.monotonic() < ended, "nothing to see yet"
-            time.sleep(0.01)
-    finally:
-        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+def _kill_when(words: Sequence[object], seen: Callable[[], bool], *, seconds: float = 120.0) -> None:
+    """Start ``retort WORDS`` as a process of its own and SIGKILL it as soon as ``seen``; what it had started dies too.
+
+    Ray's processes end with their driver, some of them after a while: not beside the next one, which is to go on.
+    """
+    with Started() as started:
+        process = started.start(
+            [sys.executable, "-m", "retort.cli", *words],
+            env=_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(seen, f"retort {words[0]}, until it can be killed", seconds=seconds, process=process)
         process.kill()
-        process.wait()
-    # Ray's processes end with their driver, some of them after a while: not beside the next one, which is to go on.
-    for child in started:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs(started, timeout=30)
 
 
 def _environment() -> dict[str, str]:
@@ -111,6 +104,13 @@ def listing() -> Callable[[Path], dict[str, tuple[int, int]]]:
 @pytest.fixture(scope="session")
 def kill_when() -> Callable[..., None]:
     return _kill_when
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    """Starts processes; all of them, and whatever they start, are ended when the test is over, whatever happened in it."""
+    with Started() as processes:
+        yield processes
 
 
 @pytest.fixture(scope="session")

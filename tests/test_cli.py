@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from tests.waiting import patience
 
 from retort.cli import app
 from retort.evaluation.runs import list_runs
@@ -479,7 +480,12 @@ def test_mistakes_and_what_is_there_already_need_none_of_the_large_libraries(
         f"sys.stdout.write('\\n' + repr((code, [name for name in {LARGE!r} if name in sys.modules])))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        timeout=patience(60),
     )
     assert done.stdout.splitlines()[-1] == repr((AT_ONCE[command], [])), done.stderr
 

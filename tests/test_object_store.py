@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,20 +47,17 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_sweep_runs_on_an_object_store_and_is_there_the_second_time(
-    s3: None, retort: Callable[..., Any], tmp_path: Path
+    s3: None, retort: Callable[..., Any], started: Any, tmp_path: Path
 ) -> None:
     workspace = "s3://bucket/conversations"
     imported = retort("import", "synthetic", "-w", workspace, "conversations=30", "dev_conversations=6", "entities=50")
     assert imported.code == 0, imported.err
     # A cluster of its own: the one that the tests share was started with another environment.
     words = ["sweep", str(SPACE), "-w", workspace, "--trials", "2", "--concurrent", "1", "--json"]
-    first = subprocess.run(
+    first = started.finish(
         [sys.executable, "-m", "retort.cli", *words],
         env={**os.environ, "PYTHONPATH": str(ROOT / "platform")},
-        capture_output=True,
-        text=True,
-        timeout=540,
-        check=False,
+        seconds=300,
     )
     assert first.returncode == 0, first.stderr
     done = json.loads(first.stdout)

@@ -1,11 +1,13 @@
 """The collection: extension, refusals, and that a failed import loses nothing."""
 
 import re
+import sys
 import threading
-import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.waiting import patience, wait_until
 
 from retort.corpora.collection import import_passages, passage_parts, passage_rows, read_doc_ids, read_passages
 from retort.errors import DataError, WorkspaceError
@@ -132,21 +134,28 @@ def test_missing_passages_can_be_allowed_and_are_told_before_the_commit(workspac
     assert read_doc_ids(workspace).to_pylist() == ["a"]
 
 
+def waits_for_a_lock():
+    """Whether a thread of this process is inside ``Folder.locked``; who has the lock has left it."""
+    inside = [frame for top in sys._current_frames().values() for frame, _ in traceback.walk_stack(top)]
+    return any(frame.f_code.co_name == "locked" for frame in inside)
+
+
 def test_imports_at_the_same_time_keep_both(workspace):
     reading, waiting = threading.Event(), threading.Event()
 
     def slow():
         reading.set()
-        assert waiting.wait(20)
+        assert waiting.wait(patience(20))
         yield from numbered("a")
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, workspace, slow(), "one")
-        assert reading.wait(20)
+        assert reading.wait(patience(20))
         second = pool.submit(add, workspace, numbered("b"), "two")
-        time.sleep(0.2)  # until the second has seen the workspace without the first's passages, and waits for the lock
+        # The second has seen the workspace without the first's passages by then.
+        wait_until(waits_for_a_lock, "that the second import waits for the first")
         waiting.set()
-        assert first.result(20).added == second.result(20).added == 1
+        assert first.result(patience(20)).added == second.result(patience(20)).added == 1
 
     assert read_doc_ids(workspace).to_pylist() == ["a", "b"]
     assert list(workspace.folder("passages").record().inputs.values()) == ["one", "two"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Picture
 from matplotlib.image import imread
+from tests.waiting import patience
 
 from retort.report.render.table import Table
 from retort.report.render.terminal import terminal_text
@@ -77,7 +78,7 @@ def browse() -> Callable[..., tuple[object, list[str]]]:
             "--dump-dom",
             copy.as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=True)
         console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
         assert found, f"the script told nothing: {console}"

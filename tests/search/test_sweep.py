@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.exceptions import MlflowException
+from tests.waiting import patience, wait_until
 
 from retort.config import describe, experiment_from
 from retort.corpora.turns import read_turns
@@ -449,22 +449,14 @@ def test_what_the_encoder_reads_can_be_searched(prepared_copy, smoke_space, tmp_
     assert set(found["baselines"]) >= {"baseline:context", "baseline:last"}
 
 
-def test_an_interrupted_sweep_is_not_taken_for_a_finished_one(prepared_copy, smoke_space, environment, retort):
+def test_an_interrupted_sweep_is_not_taken_for_a_finished_one(prepared_copy, smoke_space, environment, retort, started):
     # A process of its own: interrupted in this one, Tune would leave its loggers' files open.
     words = ["sweep", smoke_space, "-w", prepared_copy, "--trials", 40, "--concurrent", 1]
-    command = [sys.executable, "-m", "retort.cli", *(str(word) for word in words)]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    ) as process:
-        ended = time.monotonic() + 300
-        try:
-            while not trials(prepared_copy):
-                assert process.poll() is None and time.monotonic() < ended, "no trial ended"
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)  # as Control-C does
-            _, err = process.communicate(timeout=120)
-        finally:
-            process.kill()
+    command = [sys.executable, "-m", "retort.cli", *words]
+    process = started.start(command, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: trials(prepared_copy), "the first trial", seconds=120, process=process)
+    process.send_signal(signal.SIGINT)  # as Control-C does
+    _, err = process.communicate(timeout=patience(120))
 
     assert process.returncode in (1, 130) and "kept" in err.splitlines()[-1]
     assert trials(prepared_copy) and not list(prepared_copy.glob("sweeps/*/record.json"))

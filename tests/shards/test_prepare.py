@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -32,7 +31,7 @@ def test_what_is_there_is_not_written_again(prepared_copy, experiment_file, reto
 
 @pytest.mark.slow
 def test_prepare_goes_on_after_a_kill_to_the_same_files_and_says_its_progress_alone(
-    imported_copy, prepared_path, experiment_file, environment, kill_when
+    imported_copy, prepared_path, experiment_file, environment, kill_when, started
 ):
     def part_is_there():
         return any(imported_copy.glob("vectors/*/part-*.npy"))
@@ -42,7 +41,7 @@ def test_prepare_goes_on_after_a_kill_to_the_same_files_and_says_its_progress_al
 
     # A process of its own, since Ray and its workers write past this one's standard error.
     command = [sys.executable, "-m", "retort.cli", "prepare", str(experiment_file), "-w", str(imported_copy), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    done = started.finish(command, env=environment)
     assert done.returncode == 0 and set(json.loads(done.stdout)), done.stderr
     stages = r"(vectors|index|rankings synthetic|training): [\d,]+ of [\d,]+(  .*)?"
     assert [line for line in done.stderr.splitlines() if not re.fullmatch(stages, line)] == []

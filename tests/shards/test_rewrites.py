@@ -10,6 +10,7 @@ import fsspec
 import pytest
 from tests.chat_server import ChatServer, completion, refusal
 from tests.tiny_models import tiny_chat, tiny_t5
+from tests.waiting import patience
 
 from retort.corpora.turns import read_turns, write_turns
 from retort.records import Turn
@@ -202,7 +203,7 @@ def test_vllm_is_an_extra(retort, imported_copy):
     assert done.code == 2 and "pip install 'retort[vllm]'" in done.err
 
 
-def test_a_killed_generation_goes_on_and_pays_for_no_finished_turn_twice(tmp_path, environment, kill_when):
+def test_a_killed_generation_goes_on_and_pays_for_no_finished_turn_twice(tmp_path, environment, kill_when, started):
     """The server answers so many requests and is silent then, so that the kill finds some under way."""
     path, enough, gate = tmp_path / "workspace", 20, threading.Event()
     turns = [Turn(f"c{n}_1", f"c{n}", 1, (), f"question {n}") for n in range(60)]
@@ -211,7 +212,7 @@ def test_a_killed_generation_goes_on_and_pays_for_no_finished_turn_twice(tmp_pat
 
     def script(question, attempt):
         if sum(server.asked.values()) > enough:
-            gate.wait(30)
+            gate.wait(patience(30))
             return 0.0
         return completion(f"about {question}")
 
@@ -228,9 +229,7 @@ def test_a_killed_generation_goes_on_and_pays_for_no_finished_turn_twice(tmp_pat
         gate.set()
         server.script = lambda question, attempt: completion(f"about {question}")
         command = [sys.executable, "-m", "retort.cli", *words]
-        done = subprocess.run(
-            command, env=environment | {"PYTHONPATH": "platform"}, capture_output=True, text=True, timeout=120
-        )
+        done = started.finish(command, env=environment | {"PYTHONPATH": "platform"})
         assert done.returncode == 0, done.stderr
 
         # What was answered before the kill was not asked for again; what was under way was, once.
@@ -299,13 +298,13 @@ def test_a_key_is_in_nothing_that_is_written(retort, imported_copy, experiment_f
         assert not any(piece in done.out + done.err for done in said)
 
 
-def test_two_processes_do_not_ask_twice(generate, questions, environment, imported_copy):
+def test_two_processes_do_not_ask_twice(generate, questions, environment, imported_copy, started):
     def slow(question, attempt):
         time.sleep(0.02)
         return completion("fine")
 
     with ChatServer(slow) as server:
-        other = subprocess.Popen(
+        other = started.start(
             [
                 sys.executable, "-m", "retort.cli", "rewrites", "generate", "--teacher", "llm", "--model", "m", "--split",
                 "dev", "-w", str(imported_copy), "--base-url", server.url, "--yes",
@@ -313,7 +312,7 @@ def test_two_processes_do_not_ask_twice(generate, questions, environment, import
             env=environment | {"PYTHONPATH": "platform"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         done = generate(server, "--yes")
-        assert other.wait(timeout=60) == done.code == 0
+        assert other.wait(timeout=patience(60)) == done.code == 0
         assert sum(server.asked.values()) == len(questions)
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.waiting import patience
 
 from retort.errors import ConfigError
 from retort.shards.session import map_units
@@ -88,5 +89,5 @@ def test_an_actor_that_holds_every_processor_does_its_units_itself(ray_session):
             return [row["doubled"] for row in found]
 
     trial = Trial.remote()
-    assert ray.get(trial.doubled.remote([3, 1, 2]), timeout=60) == [6, 2, 4]
+    assert ray.get(trial.doubled.remote([3, 1, 2]), timeout=patience(60)) == [6, 2, 4]
     ray.kill(trial)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.waiting import patience
 
 from retort.config import EncoderConfig
 from retort.errors import ConfigError
@@ -81,7 +82,7 @@ print("torch" in sys.modules)
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=patience(30)
     )
     message, torch_imported = done.stdout.splitlines()
 
