@@ -64,3 +64,21 @@ def test_a_front_is_all_of_its_runs_once(workspace):
     assert runs_named(workspace, ["pareto#3", "pareto#front"]) == ["run-rich", "run-cheap", "run-fair"]
     with pytest.raises(InputError, match="baseline:last is no run of the workspace, but a baseline"):
         run_named(workspace, "baseline:last")
+
+
+@pytest.mark.parametrize(
+    "word", ["baseline:../../x", "baseline:rewrite:../../x", "baseline:rewrite:", "baseline:", "baseline:last/.."]
+)
+def test_a_baselines_name_does_not_lead_out_of_the_workspace(word, workspace):
+    with pytest.raises(
+        InputError, match="is no baseline; there are baseline:context, baseline:last, baseline:rewrite:TEACHER"
+    ):
+        name_one(workspace, word)
+    assert name_one(workspace, "baseline:rewrite:synthetic").kind == "baseline"
+
+
+@pytest.mark.parametrize("word", ["../../x", "runs/../../x", "../..", "x" * 5000, "x" * 100_000 + "/"])
+def test_a_run_is_one_of_those_that_are_there(word, workspace):
+    with pytest.raises(InputError) as caught:
+        name_one(workspace, word)
+    assert len(str(caught.value)) < 1500

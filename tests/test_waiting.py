@@ -60,12 +60,10 @@ def test_a_condition_that_comes_true_gives_its_value():
 
 def test_a_process_that_ends_too_early_is_told_at_once():
     began = time.monotonic()
-    with (
-        Started() as started,
-        pytest.raises(pytest.fail.Exception, match="the file: the process ended before, with exit code 4"),
-    ):
+    with Started() as started:
         process = started.start([sys.executable, "-c", "import sys; sys.exit(4)"])
-        wait_until(lambda: False, "the file", seconds=600, process=process)
+        with pytest.raises(pytest.fail.Exception, match="the file: the process ended before, with exit code 4"):
+            wait_until(lambda: False, "the file", seconds=600, process=process)
     assert time.monotonic() - began < patience(30)
 
 

@@ -220,6 +220,15 @@ def test_the_registry_is_whole():
             '{"a": {"files": [{"name": "../x", "url": "u"}], "about": "a", "licence": "l"}}',
             "name must stay inside the corpus's folder",
         ),
+        ('{"../a": {"files": [], "about": "a", "licence": "l"}}', "the corpus .*/a.* has no plain name"),
+        ('{"a": {"files": [], "files": []}}', 'the key "files" is there twice'),
+        *(
+            (
+                json.dumps({"a": {"files": [{"name": name, "url": "u"}], "about": "a", "licence": "l"}}),
+                "must stay inside",
+            )
+            for name in ("/etc/x", "a/../../x", ".", "a//b", "a\\..\\b", "a\nb", "x" * 300)
+        ),
         ('{"a": {"files": [{"url": "u"}], "about": "a", "licence": "l"}}', "a file of a has no name"),
     ],
 )
