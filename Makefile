@@ -30,12 +30,12 @@ sweep: $(RUN_STAMP) ## distil students on a small synthetic corpus and print the
 	$(BIN)/retort sweep search_spaces/pareto.yaml --workspace "$(WORKSPACE)"
 
 # Two halves side by side, since most tests keep one processor busy: half the time on two. Coverage is of both halves; what
-# Ray's workers and other processes run is not counted.
+# Ray's workers and other processes run is not counted. Its data lie in a folder of this run's own: another run beside would
+# erase and combine them too.
 test: $(DEV_STAMP) ## run the tests, and print which lines and branches they reach
-	@$(BIN)/coverage erase
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-stages test-rest
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE="$$data/coverage" && \
+		$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-stages test-rest && \
+		$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 test-stages: $(DEV_STAMP)
 	$(BIN)/coverage run -m pytest -q $(STAGE_TESTS)
