@@ -1,10 +1,12 @@
 """``retort``: the command line. Parse, load, call, print; everything slow is imported by the command that needs it.
 
-Exit codes: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
+Exit codes: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started; 130, 143
+and 129 after SIGINT (Control-C), SIGTERM and SIGHUP. Whatever is printed or logged is free of secrets.
 """
 
 import importlib.metadata
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
@@ -17,11 +19,13 @@ from retort.cli.deployment import export, latency
 from retort.cli.experiments import distill, evaluate, prepare, sweep
 from retort.cli.fetching import fetch
 from retort.cli.imports import imports
+from retort.cli.process import Signals, end_children_at_exit, without_secrets
 from retort.cli.reports import front, report, ui
 from retort.cli.searching import search
 from retort.cli.teachers import rankings, rewrites
 from retort.cli.verifying import verify
 from retort.errors import InputError, RetortError
+from retort.redaction import learn_from
 
 __all__ = ["app", "main"]
 
@@ -85,23 +89,48 @@ def _program(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    learn_from(words)
+    with without_secrets(), Signals() as signals:
+        try:
+            code = _run(words)
+        except (typer.Abort, KeyboardInterrupt):
+            code = _interrupted(signals)
+        except Exception as error:  # noqa: BLE001 - told whole; past this block the interpreter would tell it with its secrets
+            code = _interrupted(signals) if signals.received is not None else _failed(error)
+        else:
+            # A library may have taken the interrupt for an end of its work.
+            code = code if signals.received is None else _interrupted(signals)
+        return code
+
+
+def _interrupted(signals: Signals) -> int:
+    sys.stderr.write("interrupted; what was finished is kept\n")
+    end_children_at_exit()
+    return signals.exit_code
+
+
+def _run(words: list[str]) -> int:
     try:
-        result = app(args=None if argv is None else list(argv), standalone_mode=False, prog_name="retort")
+        result = app(args=words, standalone_mode=False, prog_name="retort")
     except typer.TyperException as error:
         # typer carries a click of its own, whose errors are no click.ClickException. Without a command it is the help.
         text = error.format_message().replace(": Value error, ", ": ")  # pydantic's words, which say nothing here
         sys.stderr.write(f"{text}\n" if "\n" in text else f"error: {text} See --help.\n")
         return 2
-    except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; what was finished is kept\n")
-        return 130
-    except InputError as error:
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """Tell what went wrong; returns the exit code."""
+    if isinstance(error, InputError):
         sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
         return 2
-    except RetortError as error:
+    if isinstance(error, RetortError):
         sys.stderr.write(f"failed: {error}\n")
-        return 1
-    except OSError as error:
+    elif isinstance(error, OSError):
         sys.stderr.write(f"failed: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
-        return 1
-    return result if isinstance(result, int) else 0
+    else:
+        # Nobody foresaw it: a fault of Retort's own, or of a library, whose place is to be known.
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    return 1

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,14 +49,10 @@ def ensure_ray(*, cpus: int | None = None) -> None:
 
     if ray.is_initialized():
         return
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore", FutureWarning)
         if on_cluster():
-            try:
-                ray.init(logging_level=logging.WARNING)
-            except ConnectionError as error:
-                address = os.environ["RAY_ADDRESS"]
-                raise InputError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
+            _connect()
             return
         ray.init(
             "local",  # also where somebody else's head runs on this machine
@@ -64,6 +62,38 @@ def ensure_ray(*, cpus: int | None = None) -> None:
             logging_level=logging.ERROR,
             object_store_memory=512 * 1024**2,  # units pass file names, not vectors
         )
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    # Ray takes SIGTERM for itself, in Python and in C++, whose handler ends the process with a stack of its own.
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        if not callable(before):
+            raise
+        before(signal.SIGTERM, None)  # it came while Ray was starting, and Ray's handler exits with a code of its own
+        raise
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _connect() -> None:
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    address = os.environ["RAY_ADDRESS"]
+    try:
+        ray.init(logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise InputError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
+    except AuthenticationError as error:
+        raise InputError(
+            f"the Ray cluster at RAY_ADDRESS={address} wants a token, and got none or another one: set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token to a copy of the file with the cluster's token"
+        ) from error
 
 
 def on_cluster() -> bool:
