@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from retort.errors import InputError
+from retort.redaction import holds_secret
+
 __all__ = ["canonical_json", "file_digest", "fingerprint", "stream_digest", "text_digest"]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -60,7 +63,9 @@ def fingerprint(stage: str, version: int, *, config: Mapping[str, object], input
 
     Raises:
         ValueError: If anything in ``config`` has no stable form.
+        InputError: If anything in it looks like a secret: the record would keep it, or say other than what the fingerprint is of.
     """
+    _refuse_secrets(config, stage)
     text = canonical_json({"stage": stage, "version": version, "config": config, "inputs": inputs})
     return text_digest(text)
 
@@ -68,6 +73,20 @@ def fingerprint(stage: str, version: int, *, config: Mapping[str, object], input
 def text_digest(text: str) -> str:
     """SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse_secrets(value: object, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_secrets(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_secrets(item, where)
+    elif isinstance(value, str) and holds_secret(value):
+        raise InputError(
+            f"{where} holds what looks like a password or a key (it is not repeated here): name a file or an address without "
+            "it, and put the secret into the environment"
+        )
 
 
 def stream_digest(stream: BinaryIO) -> str:

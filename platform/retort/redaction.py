@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
-__all__ = ["HIDDEN", "learn", "learn_from", "public_uri", "redacted", "redacted_json", "without_known"]
+__all__ = ["HIDDEN", "holds_secret", "learn", "learn_from", "public_uri", "redacted", "redacted_json", "without_known"]
 
 HIDDEN: Final = "***"
 LEAST: Final = 6  # characters of a known value that is hidden on its own; a shorter one may be a part of any word
@@ -44,9 +44,9 @@ _NO_SECRET: Final = re.compile(
 )
 
 _USERINFO: Final = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<user>[^\s:/?#@\"'<>\[\]]{0,512})"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<user>[^\s:/?#@\"'<>\[\]]{0,256})"
     # The first part may hold a slash, which SQLAlchemy takes as it is; a port is no password, nor is a path behind it.
-    r"(?::(?P<password>(?!\d{1,5}(?:[/?#,]|$))[^\s\"<>@]{0,512}(?:@[^\s\"<>@/?#]{0,512}){0,8}))?@"
+    r"(?::(?P<password>(?!\d{1,5}(?:[/?#,]|$))[^\s\"<>@]{0,256}(?:@[^\s\"<>@/?#]{0,256}){0,4}))?@"
 )
 _ODBC: Final = re.compile(r"(?P<name>odbc_connect=)(?P<value>[^&\s\"'<>]+)", flags=re.IGNORECASE)
 _CONNECTION: Final = re.compile(
@@ -57,7 +57,8 @@ _USER: Final = re.compile(r"(?:^|;)\s*(?:uid|user id|user)\s*=\s*(?:\{(?:[^}]|\}
 _SHAPES: Final = (
     re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----(?P<secret>[A-Za-z0-9+/=\\\s]+)"),
     re.compile(
-        r"%3A%2F%2F(?:(?!%3A|%40|%2F)[^\s&\"'<>])*%3A(?P<secret>(?:(?!%40)[^\s&\"'<>])+)(?=%40)", flags=re.IGNORECASE
+        r"%3A%2F%2F(?:(?!%3A|%40|%2F)[^\s&\"'<>]){0,128}%3A(?P<secret>(?:(?!%40)[^\s&\"'<>]){1,256})(?=%40)",
+        flags=re.IGNORECASE,
     ),
     re.compile(r"(?:pwd|password)%3D(?P<secret>(?:(?!%3B)[^\s&\"'<>])+)", flags=re.IGNORECASE),
     re.compile(rf"(?<=[?&;])(?:{_PARAMETER})=(?P<secret>\{{[^}}]*\}}|[^&\s\"'<>;#]+)", flags=re.IGNORECASE),
@@ -125,6 +126,11 @@ def redacted_json(value: Any) -> Any:
     record that was changed there would no longer say what it is of.
     """
     return _hidden_json(value, _known(named=False))
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a text has the shape of a secret in it: an address with a password, a key that a service marks as one."""
+    return _hidden(text, None) != text
 
 
 def without_known(text: str) -> str:

@@ -1,7 +1,10 @@
 """An endpoint against a real HTTP server that refuses, fails, hangs and answers garbage."""
 
+import contextlib
 import email.utils
 import json
+import socket
+import threading
 import time
 
 import pytest
@@ -260,3 +263,82 @@ def test_netrc_does_not_take_the_keys_place(tmp_path, monkeypatch, netrc):
 
 def test_tokens_are_about_four_bytes():
     assert [tokens_of(text) for text in ("", "a", "abcd", "abcde", "über")] == [0, 1, 1, 2, 2]
+
+
+class RawServer:
+    """A real server on a socket, which answers every request as ``behave(connection, closing)`` does; it can send what no HTTP
+    library would: a byte now and then, or bytes without end."""
+
+    def __init__(self, behave):
+        self.behave, self.closing, self.threads = behave, threading.Event(), []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/v1"
+
+    def __enter__(self):
+        self.threads.append(threading.Thread(target=self._accept))
+        self.threads[0].start()
+        return self
+
+    def _accept(self):
+        while not self.closing.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self.threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection):
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            self.behave(connection, self.closing)
+
+    def __exit__(self, *error):
+        self.closing.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for thread in self.threads:
+            thread.join()
+
+
+def drips(head, drop):
+    def behave(connection, closing):
+        connection.sendall(head)
+        while not closing.wait(0.05):
+            connection.sendall(drop)
+
+    return behave
+
+
+def floods(connection, closing):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    block = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    while not closing.is_set():
+        connection.sendall(block)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        drips(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+        drips(b"HTTP/1.1 200 OK\r\n\r\n", b" "),  # without a length it ends where the connection does
+        drips(b"HTTP/1.1 200 OK\r\n", b"X-Never: ends\r\n"),
+        drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["body", "no length", "headers", "chunks"],
+)
+def test_a_server_that_drips_is_left_when_the_time_is_over(behave):
+    with RawServer(behave) as server:
+        began = time.monotonic()
+        (outcome,) = asked(server, "q", timeout_seconds=0.5, max_retries=0)
+
+    assert outcome.rewrite is None and outcome.reason == "the answer was not complete within 2.5 s"
+    assert 2.5 <= time.monotonic() - began < 10  # each single byte came well within the time-out
+
+
+def test_a_server_that_never_stops_is_left_before_the_memory_is_full():
+    with RawServer(floods) as server:
+        (outcome,) = asked(server, "q", max_retries=0)
+
+    assert outcome.rewrite is None and outcome.reason == "the answer is larger than 16 MiB"

@@ -23,7 +23,7 @@ from retort.tracking import (
     default_artifact_root,
     default_tracking_uri,
     look_up,
-    without_credentials,
+    public_uri,
 )
 
 
@@ -178,7 +178,7 @@ def test_a_missing_server_is_said_at_once():
     ],
 )
 def test_credentials_are_not_shown(uri, shown):
-    assert without_credentials(uri) == shown
+    assert public_uri(uri) == shown
 
 
 def test_credentials_are_not_in_an_error():

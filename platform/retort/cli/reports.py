@@ -35,7 +35,7 @@ def print_sweep(done: "Sweep", workspace: str, as_json: bool) -> None:
     from retort.report.sweep.front import front_tables
     from retort.report.views.measures import baselines_table
     from retort.storage.layout import SWEEP
-    from retort.tracking import default_tracking_uri, without_credentials
+    from retort.tracking import default_tracking_uri, public_uri
 
     console = table_console()
     console.print(
@@ -56,7 +56,7 @@ def print_sweep(done: "Sweep", workspace: str, as_json: bool) -> None:
     say(f"all of it as JSON: {program()} front {done.label} --workspace {workspace} --json")
     opened = done.folder.workspace
     if opened.is_local or "MLFLOW_TRACKING_URI" in os.environ:
-        say(f"MLflow: {program()} ui --workspace {workspace}   ({without_credentials(default_tracking_uri(opened))})")
+        say(f"MLflow: {program()} ui --workspace {workspace}   ({public_uri(default_tracking_uri(opened))})")
 
 
 def front(

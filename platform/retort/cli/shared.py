@@ -61,7 +61,13 @@ def open_tracker(workspace: "Workspace") -> "MlflowTracker":
     from retort.tracking import MlflowTracker, default_artifact_root, default_tracking_uri
 
     uri = default_tracking_uri(workspace)
-    return MlflowTracker(uri, TRACKED, default_artifact_root(workspace, uri))
+    tracker = MlflowTracker(uri, TRACKED, default_artifact_root(workspace, uri))
+    if tracker.moved_from is not None:
+        sys.stderr.write(
+            f"the workspace was copied or moved: its MLflow runs kept their files in {tracker.moved_from}, "
+        )
+        sys.stderr.write(f"and have them in {workspace.root} now\n")
+    return tracker
 
 
 def program() -> str:

@@ -115,20 +115,30 @@ def _find_jar() -> Path | None:
     return jars[-1] if jars else None
 
 
-def run_java(words: Sequence[str | Path], *, memory: str = "2g") -> str:
+def run_java(words: Sequence[str | Path], *, seconds: float, memory: str = "2g") -> str:
     """Run a class of the jar in a process of its own, and return what it printed.
 
     Args:
         words: The class and its arguments.
+        seconds: After which it is ended: no machine is so slow.
         memory: Of its heap, at most.
 
     Raises:
-        RunError: If it failed; with the end of what it printed.
+        RunError: If it failed, or did not end in time; with the end of what it printed.
         ConfigError: As ``find_java``.
     """
     java = find_java()
     command = [java.home / "bin" / "java", *java.options(), f"-Xmx{memory}", "-cp", java.jar, *words]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired as error:
+        output = b"".join(part for part in (error.stdout, error.stderr) if part).decode(errors="replace").strip()
+        raise RunError(
+            f"{words[0]} did not end within {seconds:,.0f} s and was stopped; is the disk full, or the machine out of memory? "
+            f"The same command starts it anew.\n{output[-SHOWN_CHARACTERS:]}".rstrip()
+        ) from error
     if done.returncode:
         output = (done.stdout + done.stderr).strip()[-SHOWN_CHARACTERS:]
         raise RunError(f"{words[0]} ended with exit code {done.returncode}:\n{output}")

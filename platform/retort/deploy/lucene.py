@@ -40,6 +40,9 @@ __all__ = [
 STAGE = "lucene"
 VERSION = 1
 INDEX_FOLDER = "index"  # of the stage
+# A limit and no estimate: a busy processor indexes some hundreds of passages a second, and starts Java in two.
+LEAST_PASSAGES_PER_SECOND = 20
+START_SECONDS = 300.0
 Run = Mapping[str, Mapping[str, float]]
 
 
@@ -130,9 +133,9 @@ def _index(source: Path, index: Path) -> None:
     words: list[str | Path] = ["io.anserini.index.IndexCollection", "-collection", "JsonVectorCollection"]
     words += ["-generator", "DefaultLuceneDocumentGenerator", "-impact", "-pretokenized", "-optimize"]
     words += ["-threads", str(_processors()), "-input", source, "-index", index]
-    output = run_java(words)
-    # It ends with 0 whatever happened to single passages.
     wanted = sum(len(path.read_bytes().splitlines()) for path in source.glob("*.jsonl"))
+    output = run_java(words, seconds=START_SECONDS + wanted / LEAST_PASSAGES_PER_SECOND)
+    # It ends with 0 whatever happened to single passages.
     found = re.search(r"Total ([\d,]+) documents indexed", output)
     if found is None or int(found[1].replace(",", "")) != wanted:
         raise RunError(f"Lucene indexed {found[1] if found else 'none'} of {wanted:,} passages:\n{output[-2000:]}")

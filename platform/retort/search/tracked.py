@@ -17,12 +17,13 @@ from retort.config import describe, experiment_from
 from retort.errors import InputError, RunError
 from retort.evaluation.runs import find_run
 from retort.measures.registry import figure
+from retort.redaction import redacted
 from retort.storage import FileEntry, Folder, Workspace
 from retort.storage.layout import EXPERIMENT, RUN, SWEEP
 from retort.sweeps.listener import Listener
 from retort.sweeps.sweep import Sweep, read_trials
 from retort.sweeps.trial import TrialPoint
-from retort.tracking import TrackedInput, TrackedRun, Tracker, without_credentials
+from retort.tracking import TrackedInput, TrackedRun, Tracker, holds_run, recorded_uri, resolved_uri
 from retort.tracking.interface import MODEL
 
 __all__ = ["TrackedSweep", "distilled_tags", "log_missing", "log_run", "register"]
@@ -38,7 +39,17 @@ def _tracker_errors(tracker: Tracker) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise RunError(f"MLflow at {tracker.uri} failed: {error.message}") from error
+        raise RunError(f"MLflow at {tracker.uri} failed: {redacted(error.message)}") from error
+
+
+def _logged_at(folder: Folder, tracker: Tracker) -> tuple[str, str]:
+    """Where a sweep was logged, as the URI that it is now, and its run there."""
+    recorded = folder.read_json(SWEEP.tracking)
+    run_id = str(recorded["run_id"])
+    uri = resolved_uri(
+        folder.workspace, recorded["uri"], uri=tracker.uri, run_is_own=lambda file: holds_run(file, run_id)
+    )
+    return uri, run_id
 
 
 def log_missing(tracker: Tracker, workspace: Workspace, run: str) -> None:
@@ -158,7 +169,7 @@ class TrackedSweep(Listener):
             self.parent = self._resumed(folder)
             if self.parent is None:
                 self.parent = self.tracker.start(SWEEP.label(folder.name), tags={"retort.kind": "sweep"})
-                content = {"uri": self.tracker.uri, "run_id": self.parent.run_id}
+                content = {"uri": recorded_uri(self.workspace, self.tracker.uri), "run_id": self.parent.run_id}
                 folder.write_bytes(SWEEP.tracking, (json.dumps(content) + "\n").encode())
             self.parent.log_config({"sweep": description["settings"], **description["base"]})
             logged = {found.tags.get("retort.trial") for found in self.tracker.find(parent=self.parent.run_id)}
@@ -169,13 +180,13 @@ class TrackedSweep(Listener):
         return (folder.entry(SWEEP.tracking),)
 
     def _resumed(self, folder: Folder) -> TrackedRun | None:
-        if (
-            not folder.exists(SWEEP.tracking)
-            or without_credentials(folder.read_json(SWEEP.tracking)["uri"]) != self.tracker.uri
-        ):
+        if not folder.exists(SWEEP.tracking):
+            return None
+        uri, logged_as = _logged_at(folder, self.tracker)
+        if uri != self.tracker.uri:
             return None
         try:
-            parent = self.tracker.resume(folder.read_json(SWEEP.tracking)["run_id"])
+            parent = self.tracker.resume(logged_as)
         except InputError:
             return None  # it was deleted: all that there is of the sweep is logged anew
         for run_id in self.tracker.reconcile(parent.run_id):
@@ -268,24 +279,22 @@ def register(tracker: Tracker, sweep: Sweep, point: TrialPoint, name: str) -> st
         InputError: If the sweep was logged elsewhere, or the trial is not there.
     """
     with _tracker_errors(tracker):
-        logged_at = (
-            sweep.folder.read_json(SWEEP.tracking) if sweep.folder.exists(SWEEP.tracking) else {"uri": "nowhere"}
-        )
-        uri = without_credentials(logged_at["uri"])
+        logged = sweep.folder.exists(SWEEP.tracking)
+        uri, logged_as = _logged_at(sweep.folder, tracker) if logged else ("nowhere", "")
         if uri != tracker.uri:
             raise InputError(
                 f"{sweep.folder.name} was logged at {uri}, not at {tracker.uri}: set "
                 "MLFLOW_TRACKING_URI to where it was logged"
             )
-        logged = tracker.find(parent=logged_at["run_id"], tags={"retort.trial": point.trial, "retort.kind": "trial"})
-        if not logged:
+        found = tracker.find(parent=logged_as, tags={"retort.trial": point.trial, "retort.kind": "trial"})
+        if not found:
             raise InputError(
                 f"MLflow at {tracker.uri} does not hold trial {point.trial} of {sweep.folder.name} any more"
             )
         figures = ", ".join(f"{measure} {figure(measure, point.validation[measure])}" for measure in sweep.objectives)
         described = f"Trial {point.trial} of {sweep.label}: {figures} on the validation turns."
-        version = tracker.register(logged[-1].run_id, name, alias=CHAMPION, description=described)
-        child = tracker.resume(logged[-1].run_id)
+        version = tracker.register(found[-1].run_id, name, alias=CHAMPION, description=described)
+        child = tracker.resume(found[-1].run_id)
         child.set_tags({"retort.registered": f"{name} {version}"})
         child.end("FINISHED")
     return version

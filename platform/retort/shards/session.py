@@ -88,7 +88,10 @@ def _connect() -> None:
     try:
         ray.init(logging_level=logging.WARNING)
     except ConnectionError as error:
-        raise InputError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
+        raise InputError(
+            f"no Ray cluster answers at RAY_ADDRESS={address}: {error}. A cluster that asks for a token does not answer whoever "
+            "has none: set RAY_AUTH_MODE=token, and the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH"
+        ) from error
     except AuthenticationError as error:
         raise InputError(
             f"the Ray cluster at RAY_ADDRESS={address} wants a token, and got none or another one: set RAY_AUTH_MODE=token, and "

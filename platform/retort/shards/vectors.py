@@ -226,7 +226,7 @@ class _PartWork:
         self.workspace = Workspace(url)
         self.folder = self.workspace.folder(folder)
         self.encoder = EncoderConfig.model_validate(encoder)
-        self.tokenizer = Tokenizer(_local_tokenizer(self.folder))
+        self.tokenizer = _open_tokenizer(self.folder)
 
     def texts(self, unit: dict[str, Any]) -> tuple[list[str], np.ndarray]:
         """Texts to be indexed, and a hash of each passage's own text, by which duplicates are known."""
@@ -333,14 +333,14 @@ class _EncodeSplade(_PartWork):
         return {"length": float(entries), "vocabulary": self.model.vocabulary_size}
 
 
-def _local_tokenizer(folder: Folder) -> Path:
+def _open_tokenizer(folder: Folder) -> Tokenizer:
     if folder.workspace.is_local:
-        return Path(folder.path("tokenizer"))
-    # The stage is not recorded yet while its own workers read the tokeniser.
-    target = Path(tempfile.mkdtemp(prefix="retort-tokenizer-"))
-    for path in folder.workspace.fs.find(folder.path("tokenizer")):
-        folder.workspace.fs.get_file(path, str(target / path.rsplit("/", 1)[-1]))
-    return target
+        return Tokenizer(folder.path("tokenizer"))
+    # The stage is not recorded yet while its own workers read the tokeniser, so that no cache can hold it.
+    with tempfile.TemporaryDirectory(prefix="retort-tokenizer-") as temporary:
+        for path in folder.workspace.fs.find(folder.path("tokenizer")):
+            folder.workspace.fs.get_file(path, str(Path(temporary, path.rsplit("/", 1)[-1])))
+        return Tokenizer(temporary)  # it is read whole
 
 
 def _open_file(folder: Folder, file: str) -> np.ndarray:

@@ -20,6 +20,8 @@ import requests
 from retort.config import EndpointConfig, RewritingConfig
 from retort.errors import ConfigError, RunError
 from retort.records import Turn
+from retort.redaction import learn
+from retort.teachers.bounded import BoundedSession, Reply, TooLarge, TooSlow
 from retort.teachers.pace import Pace, Stopped, backoff
 from retort.teachers.prompts import Ask, Prompt
 from retort.teachers.rewriter import Answer, cut_answer
@@ -33,6 +35,9 @@ GIVE_UP: Final = 50  # turns that failed in a row: whoever answers is gone
 KEY_PIECE: Final = 8  # characters of a key that a message may not repeat
 SAID: Final = 200  # characters of a server's message that are kept
 CONNECT_SECONDS: Final = 10.0
+LARGEST_ANSWER: Final = 16 * 1024**2  # bytes; the longest answer that may be asked for has some 200 thousand
+# Times the time-out: some servers send blanks while a model works, and are waited for; one that drips for ever is not.
+LONGEST_ANSWER: Final = 5.0
 
 
 def api_key(settings: EndpointConfig) -> str | None:
@@ -48,6 +53,7 @@ def api_key(settings: EndpointConfig) -> str | None:
         raise ConfigError(
             [f"the key in {settings.key_env} holds white space or other than ASCII; was it copied whole?"]
         )
+    learn(key)  # the variable may be called anything
     return key
 
 
@@ -97,7 +103,7 @@ class Endpoint:
         self._secret = key
         self._pace = Pace(self._endpoint.requests_per_minute, self._endpoint.tokens_per_minute)
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions: list[BoundedSession] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._answered = False
@@ -195,34 +201,41 @@ class Endpoint:
         }
         if settings.temperature > 0:
             body["seed"] = settings.seed
+        longest = LONGEST_ANSWER * self._endpoint.timeout_seconds
         try:
-            response = self._session().post(
+            reply = self._session().exchange(
                 self._url,
+                seconds=longest,
+                most_bytes=LARGEST_ANSWER,
                 data=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json"},
                 auth=self._auth,
                 timeout=(min(CONNECT_SECONDS, self._endpoint.timeout_seconds), self._endpoint.timeout_seconds),
                 allow_redirects=False,  # a key is for whom it was given to
             )
+        except TooSlow:
+            raise _Failure(f"the answer was not complete within {longest:g} s", again=True) from None
+        except TooLarge:
+            raise _Failure(f"the answer is larger than {LARGEST_ANSWER / 2**20:g} MiB", again=True) from None
         except requests.Timeout:
             raise _Failure(f"no answer within {self._endpoint.timeout_seconds:g} s", again=True) from None
         except requests.RequestException as error:
             # Only its kind: the message of such an error may hold parts of the request.
             reason = f"the connection failed ({type(error).__name__})"
             raise _Failure(reason, again=True, fatal=not self._answered) from None
-        if response.status_code != 200:
-            raise self._refusal(response)
-        return self._read(response.content, attempts)
+        if reply.status != 200:
+            raise self._refusal(reply)
+        return self._read(reply.content, attempts)
 
-    def _session(self) -> requests.Session:
+    def _session(self) -> BoundedSession:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()  # one per thread, so that connections stay open
+            self._local.session = BoundedSession()  # one per thread, so that connections stay open
             self._sessions.append(self._local.session)
-        session: requests.Session = self._local.session
+        session: BoundedSession = self._local.session
         return session
 
-    def _refusal(self, response: requests.Response) -> _Failure:
-        status = response.status_code
+    def _refusal(self, response: Reply) -> _Failure:
+        status = response.status
         said = self._said(response.content)
         quota = status == 429 and b"insufficient_quota" in response.content
         fatal = status in HOPELESS or quota or (status in HOPELESS_AT_FIRST and not self._answered)

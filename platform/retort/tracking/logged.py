@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from retort.tracking.places import sqlite_file
 
-__all__ = ["surely_logged"]
+__all__ = ["holds_run", "surely_logged"]
 
 _QUERY: Final = """
     SELECT runs.run_uuid FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id
@@ -37,4 +38,15 @@ def surely_logged(uri: str, experiment: str, *, tags: Mapping[str, str]) -> bool
             words = [experiment, *(word for tag in tags.items() for word in tag)]
             return database.execute(_QUERY + _TAGGED * len(tags), words).fetchone() is not None
     except sqlite3.OperationalError:
+        return False
+
+
+def holds_run(file: Path, run_id: str) -> bool:
+    """Whether a sqlite file of MLflow's has a run of this id, deleted or not; False where it is no such file."""
+    if not file.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (run_id,)).fetchone() is not None
+    except sqlite3.DatabaseError:
         return False

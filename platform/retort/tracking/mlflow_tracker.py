@@ -21,10 +21,12 @@ import filelock
 import yaml
 
 from retort.errors import InputError
+from retort.redaction import public_uri, redacted, redacted_json
 from retort.tracking.interface import CHANGED, MODEL, NO_TAGS, EndStatus, FoundRun, TrackedInput
 from retort.tracking.mlflow_model import write_model_files
+from retort.tracking.moved import take_along
 from retort.tracking.names import MAX_TAG_CHARACTERS, flat_params, measure_name, metric_name, shortened
-from retort.tracking.places import beside_sqlite, check_server, sqlite_file, without_credentials
+from retort.tracking.places import beside_sqlite, check_server, sqlite_file
 from retort.tracking.source import source_commit
 from retort.tracking.view import VIEW, VIEW_TAG, view_state
 
@@ -49,7 +51,7 @@ def look_up(uri: str, run_id: str) -> FoundRun:
     check_server(uri)
     file = sqlite_file(uri)
     if file is not None and not file.exists():
-        raise InputError(f"there is no MLflow database at {without_credentials(uri)}, and so no run {run_id}")
+        raise InputError(f"there is no MLflow database at {public_uri(uri)}, and so no run {run_id}")
     with _alone_at(uri):
         client = _client(uri)
     from mlflow.exceptions import MlflowException
@@ -57,7 +59,7 @@ def look_up(uri: str, run_id: str) -> FoundRun:
     try:
         return _found(client.get_run(run_id))
     except MlflowException as error:
-        raise InputError(f"MLflow at {without_credentials(uri)} has no run {run_id}: {error.message}") from error
+        raise InputError(f"MLflow at {public_uri(uri)} has no run {run_id}: {redacted(error.message)}") from error
 
 
 class MlflowTracker:
@@ -69,6 +71,10 @@ class MlflowTracker:
         artifact_root: Where the artifacts of a *new* experiment go; None means ``mlartifacts`` beside a sqlite file,
             and otherwise whatever the server says.
 
+    Attributes:
+        moved_from: Where the runs' files were said to be, if the workspace was copied or moved since; they are where the
+            database is now.
+
     Raises:
         InputError: If there is no URI, no server answers, or the experiment was deleted.
     """
@@ -77,10 +83,15 @@ class MlflowTracker:
         resolved = uri or os.environ.get("MLFLOW_TRACKING_URI")
         if not resolved:
             raise InputError("there is no tracking URI: pass one, or set MLFLOW_TRACKING_URI")
-        self.uri: str = without_credentials(resolved)
+        self.uri: str = public_uri(resolved)
         self.experiment = experiment
+        self.moved_from: Path | None = None
         check_server(resolved)
         with _alone_at(resolved):
+            file, beside = sqlite_file(resolved), beside_sqlite(resolved)
+            own = beside is not None and (artifact_root is None or Path(artifact_root).absolute() == Path(beside))
+            if file is not None and beside is not None and own and os.access(file, os.W_OK):
+                self.moved_from = take_along(file, experiment, Path(beside))
             self.client = _client(resolved)  # makes the tables of a new database
             self.experiment_id = self._experiment_id(artifact_root or beside_sqlite(resolved))
             if self.client.get_experiment(self.experiment_id).tags.get(VIEW_TAG) != view_state():
@@ -100,7 +111,7 @@ class MlflowTracker:
                     # Another process made it in between.
                     found = self.client.get_experiment_by_name(self.experiment)
         except MlflowException as error:
-            raise InputError(f"MLflow at {self.uri} cannot be used: {error.message}") from error
+            raise InputError(f"MLflow at {self.uri} cannot be used: {redacted(error.message)}") from error
         assert found is not None, "an experiment that exists has been found"
         if found.lifecycle_stage != "active":
             raise InputError(
@@ -124,7 +135,7 @@ class MlflowTracker:
         if parent is not None:
             own[_PARENT] = parent
         every = {**own, **{key: shortened(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=every)
+        run = self.client.create_run(self.experiment_id, run_name=redacted(name), tags=redacted_json(every))
         return MlflowRun(self.client, run.info.run_id)
 
     def resume(self, run_id: str) -> "MlflowRun":
@@ -136,7 +147,7 @@ class MlflowTracker:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            raise InputError(f"MLflow at {self.uri} has no run {run_id}: {error.message}") from error
+            raise InputError(f"MLflow at {self.uri} has no run {run_id}: {redacted(error.message)}") from error
         if stage != "active":
             raise InputError(f"the run {run_id} of MLflow at {self.uri} was deleted")
         self.client.update_run(run_id, status="RUNNING")
@@ -173,14 +184,16 @@ class MlflowTracker:
             self.client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise InputError(f"MLflow at {self.uri} takes no model called {name!r}: {error.message}") from error
+                raise InputError(
+                    f"MLflow at {self.uri} takes no model called {name!r}: {redacted(error.message)}"
+                ) from error
         # The filter's language has no escape for quotes, which a name may hold: a run's own versions are few.
         known = [m for m in self.client.search_model_versions(f"run_id = '{run_id}'") if m.name == name]
         if known:
             version = str(known[0].version)
         else:
             source = f"{self.client.get_run(run_id).info.artifact_uri}/{MODEL}"
-            made = self.client.create_model_version(name, source, run_id, description=description)
+            made = self.client.create_model_version(name, source, run_id, description=redacted(description))
             version = str(made.version)
         self.client.set_registered_model_alias(name, alias, version)
         return version
@@ -209,9 +222,10 @@ class MlflowRun:
         """Log the configuration as ``config.yaml`` and as short parameters."""
         from mlflow.entities import Param
 
-        text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+        shown = redacted_json(_plain(config))
+        text = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
         self.client.log_text(self.run_id, text, "config.yaml")
-        params = flat_params(config)
+        params = flat_params(shown)
         known = self.client.get_run(self.run_id).data.params
         new = [Param(key, value) for key, value in params.items() if key not in known]
         for start in range(0, len(new), MAX_PARAMS_PER_CALL):
@@ -245,7 +259,7 @@ class MlflowRun:
                     name=one.name,
                     digest=one.digest[:MAX_DIGEST_CHARACTERS],
                     source_type="retort",
-                    source=json.dumps({"uri": one.source}),
+                    source=json.dumps({"uri": redacted(one.source)}),
                     profile=json.dumps(dict(one.counts)),
                 ),
                 [InputTag("mlflow.data.context", one.context)],
@@ -265,7 +279,8 @@ class MlflowRun:
         """Set tags, cut at 5000 characters."""
         from mlflow.entities import RunTag
 
-        every = [RunTag(key, shortened(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
+        shown = {key: redacted(value) for key, value in tags.items()}
+        every = [RunTag(key, shortened(value, MAX_TAG_CHARACTERS)) for key, value in shown.items()]
         for start in range(0, len(every), MAX_PARAMS_PER_CALL):
             self.client.log_batch(self.run_id, tags=every[start : start + MAX_PARAMS_PER_CALL], synchronous=True)
 
@@ -284,6 +299,7 @@ def _client(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         # "Creating initial MLflow database tables..." and its like are no news to whoever trains.
@@ -292,7 +308,9 @@ def _client(uri: str) -> "MlflowClient":
         # Without a registry URI of its own the client would open a second store for models that nobody registers.
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
-        raise InputError(f"MLflow at {without_credentials(uri)} cannot be used: {error.message}") from error
+        raise InputError(f"MLflow at {public_uri(uri)} cannot be used: {redacted(error.message)}") from error
+    except SQLAlchemyError as error:
+        raise InputError(f"MLflow at {public_uri(uri)} cannot be used: {redacted(str(error))}") from error
 
 
 def _alone_at(uri: str) -> contextlib.AbstractContextManager[object]:
@@ -301,6 +319,8 @@ def _alone_at(uri: str) -> contextlib.AbstractContextManager[object]:
     if file is None:
         return contextlib.nullcontext()
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and not os.access(file.parent, os.W_OK):
+        return contextlib.nullcontext()  # nobody makes anything in a folder that is only read
     return filelock.FileLock(str(file.with_name(f".{file.name}.lock")))
 
 
