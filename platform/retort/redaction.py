@@ -211,13 +211,18 @@ def _odbc(match: re.Match[str]) -> str:
     return match[0] if hidden == plain else f"{match['name']}{quote_plus(hidden, safe='*')}"
 
 
+def _user_is_secret(match: re.Match[str]) -> bool:
+    scheme = match["scheme"].lower().rpartition("+")[2]
+    return scheme == "databricks" or (scheme in _OPEN and not match["password"])
+
+
 def _secrets_in(text: str) -> set[str]:
     """What the shapes of a text hide, as it stands there and unquoted."""
     found: set[str] = set()
     for match in _USERINFO.finditer(text):
         user, password = match["user"], match["password"]
         found |= {password} if password else set()
-        if not password and match["scheme"].lower().rpartition("+")[2] in _OPEN:
+        if _user_is_secret(match):
             found.add(user)
     for match in _ODBC.finditer(text):
         found |= {secret["secret"] for secret in _CONNECTION.finditer(unquote_plus(match["value"]))}
@@ -250,7 +255,7 @@ def _pattern(
     values, users = set(learned), {user.lower(), *ORDINARY}
     for name, value in environment:
         values |= _secrets_in(value)
-        users |= {match["user"].lower() for match in _USERINFO.finditer(value)}
+        users |= {match["user"].lower() for match in _USERINFO.finditer(value) if not _user_is_secret(match)}
         if "://" not in value and _names_secret(name):
             values.add(value.strip())
     # A key of several lines is printed line by line.

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retort.deploy.java import find_java, java_class
+from retort.deploy.java import find_java, java_class, run_java
 from retort.deploy.lucene import LuceneIndex, quantized, write_vectors
-from retort.errors import ConfigError
+from retort.errors import ConfigError, RunError
 from retort.evaluation.latest import latest_evaluation
 from retort.evaluation.measured import loss_measures
 from retort.evaluation.runs import list_runs
@@ -312,3 +312,35 @@ def test_pyserini_itself_searches_with_the_exported_encoder(exported, environmen
         pytest.skip(f"pyserini cannot be imported: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 10
+
+
+@pytest.fixture
+def java_that(monkeypatch, tmp_path):
+    """Puts a script into Java's place, beside a jar and a pyjnius of the right names: it is started as Java is, and does what
+    it is told."""
+
+    def make(script):
+        home = java_home(tmp_path / "java", "21.0.1")
+        (home / "bin" / "java").write_text(f"#!/bin/sh\n{script}\n")
+        (home / "bin" / "java").chmod(0o755)
+        (tmp_path / "anserini-1-fatjar.jar").touch()
+        (tmp_path / "packages" / "jnius").mkdir(parents=True)
+        (tmp_path / "packages" / "jnius" / "__init__.py").touch()
+        monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+        monkeypatch.setenv("JAVA_HOME", str(home))
+        monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
+
+    return make
+
+
+def test_a_java_that_never_ends_is_ended(java_that, tmp_path):
+    java_that(f"echo $$ > {tmp_path}/pid; echo indexing; exec sleep 600")
+    with pytest.raises(RunError, match=r"io\.anserini\.index did not end within 1 s and was stopped(.|\n)*indexing"):
+        run_java(["io.anserini.index"], seconds=1.0)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def test_a_java_that_fails_says_what_it_said(java_that):
+    java_that("echo no space left >&2; exit 3")
+    with pytest.raises(RunError, match=r"ended with exit code 3:\nno space left"):
+        run_java(["io.anserini.index"], seconds=60.0)
