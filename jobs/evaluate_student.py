@@ -8,6 +8,7 @@ The same as `retort evaluate`, for a cluster on which Retort is not installed:
 Every argument of `retort evaluate --help` is taken. With token authentication, RAY_AUTH_MODE=token is set on both sides.
 
 Exit status: 0 done, 1 something failed while running, 2 the input or the configuration is wrong and nothing was started.
+A job that was stopped exits with 143 (SIGTERM) or 130 (SIGINT).
 """
 
 import sys
