@@ -7,7 +7,8 @@ The same as `retort sweep`, for a cluster on which Retort is not installed:
 
 Every argument of `retort sweep --help` is taken. With token authentication, RAY_AUTH_MODE=token is set on both sides.
 
-Exit status: 0 every trial finished, 1 some failed, 2 the search space or what it needs is wrong and nothing was started.
+Exit status: 0 every trial finished, 1 some failed, or were lost to machines that failed (`--resume` runs those), 2 the search
+space or what it needs is wrong and nothing was started.
 A job that was stopped exits with 143 (SIGTERM) or 130 (SIGINT).
 """
 

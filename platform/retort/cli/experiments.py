@@ -246,7 +246,12 @@ def sweep(
     profile: ProfileOption = None,
     trials: Annotated[int | None, typer.Option(min=1, help="How many trials; by default what the space says.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a sweep that was interrupted, or that lost trials to machines.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Go on, and run the failed trials again; their results are kept.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Search a space against two objectives; print its Pareto front.
@@ -268,6 +273,14 @@ def sweep(
     tracked = TrackedSweep(lambda: open_tracker(opened), opened)
     listener = Listeners([DrawnFront(), tracked])
     with terminal_progress() as progress, tracked:
-        done = run_sweep(opened, loaded, concurrent=concurrent, resume=resume, progress=progress, listener=listener)
+        done = run_sweep(
+            opened,
+            loaded,
+            concurrent=concurrent,
+            resume=resume,
+            retry_failed=retry_failed,
+            progress=progress,
+            listener=listener,
+        )
     print_sweep(done, workspace, as_json)
     return 1 if done.failed else 0

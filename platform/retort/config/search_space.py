@@ -81,6 +81,12 @@ class SearchSpaceConfig(Settings):
     concurrent: PositiveInt = Field(
         default=2, le=100_000, description="trials at a time; no part of the result's identity"
     )
+    retries: int = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="how often a trial is run again whose process, machine or store failed; no part of the result's identity",
+    )
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of the sampler")
     start: tuple[dict[str, Choice], ...] = Field(default=(), description="configurations that are tried first")
     reference: dict[str, float] | None = Field(

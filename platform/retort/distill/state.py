@@ -4,6 +4,8 @@ Everything else that a step depends on (batches, samples, learning rate, ramp, d
 """
 
 import io
+import logging
+import zipfile
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from retort.storage import Folder
 __all__ = ["Curves", "TrainingState"]
 
 STATE: Final = "state.pt"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -82,10 +86,15 @@ class TrainingState:
         folder.write(STATE, lambda stream: torch.save(state, stream))
 
     def load(self, folder: Folder, device: torch.device) -> None:
-        """Go on from the state in a folder, if there is one."""
+        """Go on from the state in a folder, if there is a whole one."""
         if not folder.exists(STATE):
             return
-        state = torch.load(io.BytesIO(folder.read_bytes(STATE)), map_location=device, weights_only=True)
+        content = io.BytesIO(folder.read_bytes(STATE))
+        if not _is_whole(content):
+            logger.warning("%s is damaged and is not used: the training starts from its beginning", folder.url(STATE))
+            return
+        content.seek(0)
+        state = torch.load(content, map_location=device, weights_only=True)
         for name, encoder in self.encoders.items():
             encoder.load_state_dict(state[name])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -95,3 +104,12 @@ class TrainingState:
         self.step = int(state["step"])
         mined = state["student_rankings"]
         self.mined = None if mined is None else mined.cpu().numpy()
+
+
+def _is_whole(content: io.BytesIO) -> bool:
+    """Whether a file of torch's, an archive with a checksum for each part, is as it was written; torch itself does not look."""
+    try:
+        with zipfile.ZipFile(content) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, NotImplementedError):  # the latter where a damaged header asks for what does not exist
+        return False

@@ -13,6 +13,7 @@ import yaml
 
 from retort.config import ExperimentConfig, experiment_from
 from retort.distill.identity import Distilled, run_stage
+from retort.distill.infrastructure import RETRIES
 from retort.progress import Progress, silent
 from retort.shards.prepare import Prepared, check_inputs, prepare
 from retort.shards.reader import Collection, TrainingTurns
@@ -63,6 +64,7 @@ def distil_prepared(
     progress: Progress = silent,
     open_collection: Callable[[Folder], Collection] = Collection,
     open_turns: Callable[[Folder], TrainingTurns] = TrainingTurns,
+    retries: int = RETRIES,
 ) -> Distilled:
     """Distil an experiment whose shards are there.
 
@@ -73,6 +75,11 @@ def distil_prepared(
         progress: Called after each step.
         open_collection: Opens the passages' vectors; a sweep hands in one that keeps them open between trials.
         open_turns: Opens the training turns; a sweep hands in one that keeps them open, too.
+        retries: How often a worker group is started again under which a machine or a process failed.
+
+    Raises:
+        RunError: If training failed.
+        InfrastructureError: If something failed under it, oftener than it is tried again.
     """
     stage = run_stage(workspace, experiment, prepared)
     folder, name = stage.folder, RUN.label(stage.folder.name)
@@ -98,6 +105,7 @@ def distil_prepared(
                 progress=progress,
                 open_collection=open_collection,
                 open_turns=open_turns,
+                retries=retries,
             )
             trained = prune(experiment, twin.folder, folder, open_collection(prepared.vectors))
             student, entries, counts = trained.student, trained.entries, trained.counts
@@ -112,7 +120,7 @@ def distil_prepared(
         else:
             from retort.distill.group import train_on_group
 
-            entries, counts = train_on_group(workspace, experiment, prepared, folder, progress)
+            entries, counts = train_on_group(workspace, experiment, prepared, folder, progress, retries=retries)
         writer.add(*entries)
         writer.counts |= counts
     # A passage encoder of its own is read again from the run: it encodes the collection for the run's evaluation.

@@ -1,6 +1,6 @@
 """The training loop of one worker: optimiser, schedule, precision, accumulation, states. Ray only carries it.
 
-A resumed training goes on as if it had never stopped: ``state.py`` says what is kept for that.
+A resumed training goes on as if it had never stopped: ``state.py`` says what is kept for that, ``notice.py`` when at once.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from retort.distill.adaptation import TERMS, Adaptation, Weights
 from retort.distill.batches import epoch_batches
 from retort.distill.budget import fit_threshold, probe_turns, student_flops
 from retort.distill.mining import student_rankings
+from retort.distill.notice import Held, held_sigterm, machines_leave
 from retort.distill.state import Curves, TrainingState
 from retort.distill.step import CURVES, Batch, batch_loss, build_batch, penalized
 from retort.distill.towers import PassageTexts, Towers, TrainedPassages, say_cache_is_off
@@ -75,10 +76,15 @@ class States:
     Attributes:
         folder: Where it is written to and read from.
         seconds: Time between two states, at least: a shorter training is started again sooner than a state is worth.
+        leaving: Asked every ``leaving_seconds`` whether machines are about to be lost; while they are, a state is written
+            as often.
+        leaving_seconds: Machines that are taken back leave within 30 to 120 s of the notice.
     """
 
     folder: Folder
     seconds: float = 60.0
+    leaving: Callable[[], bool] = machines_leave
+    leaving_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -219,42 +225,66 @@ def train(
     share = torch.from_numpy(collection.passage_share).float().to(device)
     machinery = _Machinery(model, config, share, state.scaler, autocast, worker)
     probe = probe_turns(turns, seed=settings.seed)
-    saved, first_step = time.monotonic(), state.step
-    for step in range(first_step, total_steps):
-        epoch, number = divmod(step, per_epoch)
-        if number == 0 or step == first_step:
-            batches = epoch_batches(turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=epoch)
-        _mine_if_due(material, state, student, worker)
-        parts = _parts(material, state, batches[number], epoch, worker, passages)
-        if step == first_step and worker.rank == 0 and isinstance(parts[0].pool, PassageTexts):
-            say_cache_is_off(parts[0].pool)
-        factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
-        for group, peak in zip(state.optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * factor
-        if state.adaptation.wants_flops(step):
-            probed = student_flops(
-                student, turns, probe, collection.passage_share, rank=worker.rank, world=worker.world
-            )
-            state.adaptation.observe_flops(step, probed)
-        weights = state.adaptation.at(step)
-        measured = _backward(machinery, parts, step, weights)
-        measured |= {"gradient_norm": _update(state, trained, settings.gradient_clip)}
-        measured |= {"learning_rate": peaks[0] * factor}
-        measured |= {"penalty_weight": weights.queries, "passage_penalty_weight": weights.passages}
-        measured |= {f"weight_{name}": weight for name, weight in weights.terms.items()}
-        state.adaptation.observe(step, measured)
-        state.curves.rows.append([measured[name] for name in state.curves.columns])
-        state.step = step + 1
-        if worker.rank == 0:
-            progress("training", step + 1, total_steps, f"loss {measured['loss']:.3f}, L0 {measured['L0']:.0f}")
-            if states is not None and time.monotonic() - saved >= states.seconds:
-                state.save(states.folder)
-                saved = time.monotonic()
+    saver, first_step = _Saver(states, state) if states is not None and worker.rank == 0 else None, state.step
+    with held_sigterm() as held:
+        for step in range(first_step, total_steps):
+            epoch, number = divmod(step, per_epoch)
+            if number == 0 or step == first_step:
+                batches = epoch_batches(
+                    turns.lengths, batch_turns=settings.batch_turns, seed=settings.seed, epoch=epoch
+                )
+            _mine_if_due(material, state, student, worker)
+            parts = _parts(material, state, batches[number], epoch, worker, passages)
+            if step == first_step and worker.rank == 0 and isinstance(parts[0].pool, PassageTexts):
+                say_cache_is_off(parts[0].pool)
+            factor = learning_rate_factor(step, total_steps=total_steps, warmup_fraction=settings.warmup_fraction)
+            for group, peak in zip(state.optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            if state.adaptation.wants_flops(step):
+                probed = student_flops(
+                    student, turns, probe, collection.passage_share, rank=worker.rank, world=worker.world
+                )
+                state.adaptation.observe_flops(step, probed)
+            weights = state.adaptation.at(step)
+            measured = _backward(machinery, parts, step, weights)
+            measured |= {"gradient_norm": _update(state, trained, settings.gradient_clip)}
+            measured |= {"learning_rate": peaks[0] * factor}
+            measured |= {"penalty_weight": weights.queries, "passage_penalty_weight": weights.passages}
+            measured |= {f"weight_{name}": weight for name, weight in weights.terms.items()}
+            state.adaptation.observe(step, measured)
+            state.curves.rows.append([measured[name] for name in state.curves.columns])
+            state.step = step + 1
+            if worker.rank == 0:
+                progress("training", step + 1, total_steps, f"loss {measured['loss']:.3f}, L0 {measured['L0']:.0f}")
+            if saver is not None:
+                saver.after_step(held)
     model.eval()
     if config.regularization.flops_budget is not None:
         # On every worker alike: the weights are the same, and so are the turns.
         fit_threshold(student, turns, collection.passage_share, config.regularization.flops_budget, seed=settings.seed)
     return state.curves
+
+
+class _Saver:
+    """Writes a training's state when it is time, or when the training is about to be lost."""
+
+    def __init__(self, states: States, state: TrainingState) -> None:
+        self._states, self._state = states, state
+        self._saved = self._asked = time.monotonic()
+
+    def after_step(self, held: Held) -> None:
+        """Write the state if it is time; if the process was asked to end, write it and let it end."""
+        now = time.monotonic()
+        due = held.received or now - self._saved >= self._states.seconds
+        if not due and now - self._asked >= self._states.leaving_seconds:
+            self._asked = now
+            due = self._states.leaving()
+        if due:
+            self._state.save(self._states.folder)
+            self._saved = time.monotonic()
+        if held.received:
+            held.release()
+            held.hold()  # nobody minded
 
 
 def _mine_if_due(material: Material, state: TrainingState, student: QueryEncoder, worker: Worker) -> None:

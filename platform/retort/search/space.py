@@ -131,8 +131,8 @@ class SearchSpace:
         return _steps(dimension, integer=self.is_integer(key)) if isinstance(dimension, Range) else dimension
 
     def identity(self) -> dict[str, object]:
-        """What the sweep's name stands for; how many trials, and how many at a time, may change when it goes on."""
-        data = self.settings.model_dump(mode="json", exclude={"trials", "concurrent", "reference"})
+        """What the sweep's name stands for; how many trials, and how they are run, may change when it goes on."""
+        data = self.settings.model_dump(mode="json", exclude={"trials", "concurrent", "retries", "reference"})
         if not data["variants"]:
             del data["variants"]  # they came later: sweeps from before keep their names
         experiment = experiment_from(self.base)

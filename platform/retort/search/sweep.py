@@ -1,9 +1,10 @@
 """A sweep from its search space to its front: what is there already is found, the rest is prepared, searched and evaluated.
 
-``sweeps/<name>-<fingerprint>/`` holds ``sweep.json``, one file per ended trial, and at the end the front as JSON, PNG and
-HTML. The trials themselves are run by ``tuner``.
+``sweeps/<name>-<fingerprint>/`` holds ``sweep.json``, one file per trial that was begun and one per trial that has ended, and at
+the end the front as JSON, PNG and HTML. The trials themselves are run by ``tuner``.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from retort.errors import InputError, RunError
 from retort.evaluation import stage as evaluation
 from retort.evaluation.evaluate import evaluate_baseline, evaluate_run
 from retort.evaluation.questions import VALIDATION
+from retort.identity import canonical_json
 from retort.measures.registry import Direction
 from retort.progress import Progress
 from retort.search.space import SearchSpace
@@ -27,6 +29,7 @@ from retort.storage import Folder, StageWriter, Workspace
 from retort.storage.layout import SWEEP
 from retort.sweeps.front import front_hypervolume, front_rows, mark_front
 from retort.sweeps.listener import Listener
+from retort.sweeps.proposals import next_number, open_proposals, propose, trial_numbers
 from retort.sweeps.sweep import Sweep, read_sweep, read_trials, write_description, write_front
 
 __all__ = ["STAGE", "run_sweep", "sweep_folder"]
@@ -65,6 +68,7 @@ def run_sweep(
     *,
     concurrent: int | None = None,
     resume: bool = False,
+    retry_failed: bool = False,
     progress: Progress,
     listener: Listener | None = None,
 ) -> Sweep:
@@ -74,7 +78,9 @@ def run_sweep(
         workspace: Where the corpus is, and the sweep goes.
         space: What to search.
         concurrent: Trials at a time; None: what the space says.
-        resume: Go on with a sweep that was interrupted, or that shall have more trials now.
+        resume: Go on with a sweep that was interrupted, that lost trials, or that shall have more trials now.
+        retry_failed: Go on as well, and run the failed trials again; their results are kept, and count no more once there
+            are newer ones.
         progress: Called for each stage and each ended trial.
         listener: Called when the search starts, after each trial, and when the front is known.
 
@@ -83,45 +89,132 @@ def run_sweep(
 
     Raises:
         InputError: If inputs are missing, or the sweep was interrupted and ``resume`` is not set.
-        RunError: If every trial failed.
+        RunError: If every trial failed, or trials were lost to machines that failed: the sweep is not complete then.
     """
     base = space.experiment({})
     for experiment in (base, *space.prepared_variants()):
         check_inputs(workspace, experiment)
     folder = sweep_folder(workspace, space)
-    record = folder.record()
-    begun = len(read_trials(folder))
-    complete = record is not None and int(record.counts["trials"]) >= space.settings.trials
-    if complete and record is not None and record.config["reference"] == space.settings.reference:
+    resume = resume or retry_failed
+
+    def found() -> Sweep | None:
+        """The sweep, where nothing is left to do."""
+        if not _is_complete(folder, space, resume=resume, retry_failed=retry_failed):
+            return None
         progress(STAGE, 1, 1, f"{folder.name} is there already")
         return read_sweep(folder)
-    if begun and not complete and not resume:
-        why = "was interrupted" if record is None else f"has {begun} trials, and {space.settings.trials} are asked for"
-        raise InputError(f"{folder.name} {why}; nothing was started: go on with --resume ({begun} trials are kept)")
+
+    if (sweep := found()) is not None:
+        return sweep
     # Here and not above: Tune, Optuna and torch take ten seconds, which a sweep that is there already does not need.
     from retort.distill.trainer import check_distillation
-    from retort.search.tuner import search_trials
 
     if not on_cluster():
         check_distillation(workspace, base)
     listener = listener if listener is not None else Listener()
-    config = space.identity() | {"trials": space.settings.trials, "reference": space.settings.reference}
-    with folder.writing(
-        STAGE, VERSION, config=config, inputs=_inputs(workspace, space), keep_parts=True, extend=True
-    ) as writer:
-        writer.add(write_description(folder, space.description()))
-        writer.add(*listener.started(folder, space.description()))
-        # The baselines are measured with the base's encoder, which need not be one of those that are searched.
-        prepare_vectors(workspace, base.encoder, progress)
-        for experiment in space.prepared_variants():
-            prepare(workspace, experiment, progress)
-        search_trials(workspace, space, folder, concurrent or space.settings.concurrent, progress, listener)
-        sweep = _conclude(workspace, space, folder, writer, progress)
-        writer.add(*listener.concluded(sweep))
+    try:
+        sweep = _search_and_conclude(
+            workspace, space, folder, concurrent or space.settings.concurrent, found, retry_failed, progress, listener
+        )
+    except _FoundMeanwhileError as other:
+        return other.sweep
     if not sweep.front:
         errors = {point.error or "" for point in sweep.points}
         raise RunError(f"all {len(sweep.points)} trials failed: {'; '.join(sorted(errors))[:500]}")
     return sweep
+
+
+def _is_complete(folder: Folder, space: SearchSpace, *, resume: bool, retry_failed: bool) -> bool:
+    """Whether nothing is left to do.
+
+    Raises:
+        InputError: If something is, trials have ended already, and ``resume`` is not set.
+    """
+    record, points, asked = folder.record(), read_trials(folder), space.settings.trials
+    ended = len(points)
+    recorded = 0 if record is None else int(record.counts["trials"])
+    begun_again = sum(one.retries is not None for one in open_proposals(folder))
+    if record is None:
+        why = "was interrupted"
+    elif recorded < asked:
+        why = f"has {ended} trials, and {asked} are asked for"
+    elif ended < recorded:
+        why = f"lacks the files of {recorded - ended} of its {recorded} trials"
+    elif begun_again:
+        why = f"has {begun_again} failed trials that were begun again and have not ended"
+    elif retry_failed and any(point.status == "failed" for point in points):
+        return False
+    else:
+        return record.config["reference"] == space.settings.reference
+    if ended and not resume:
+        raise InputError(f"{folder.name} {why}; nothing was started: go on with --resume ({ended} trials are kept)")
+    return False
+
+
+def _identity(folder: Folder, space: SearchSpace) -> dict[str, object]:
+    """What the record is to say of the sweep."""
+    config = space.identity() | {"trials": space.settings.trials, "reference": space.settings.reference}
+    record = folder.record()
+    recorded = {} if record is None else {key: record.config.get(key) for key in config}
+    if record is not None and canonical_json(recorded) == canonical_json(config):
+        # Nothing else is asked for than what is recorded: trials are run again, and the record is replaced by a newer one.
+        config["revision"] = int(record.config.get("revision", 0)) + 1
+    return config
+
+
+class _FoundMeanwhileError(Exception):
+    """Leaves a stage's writing without committing it: another driver finished the sweep while this one waited for it."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__(sweep.label)
+        self.sweep = sweep
+
+
+def _search_and_conclude(
+    workspace: Workspace,
+    space: SearchSpace,
+    folder: Folder,
+    concurrent: int,
+    found: Callable[[], Sweep | None],
+    retry_failed: bool,
+    progress: Progress,
+    listener: Listener,
+) -> Sweep:
+    from retort.search.tuner import search_trials
+
+    with folder.writing(
+        STAGE,
+        VERSION,
+        config=_identity(folder, space),
+        inputs=_inputs(workspace, space),
+        keep_parts=True,
+        extend=True,
+    ) as writer:
+        # What was there was looked at before the folder was this process's own: another driver may have had it until now.
+        if (sweep := found()) is not None:
+            raise _FoundMeanwhileError(sweep)
+        if writer.finished is not None:
+            raise InputError(f"{folder.name} was finished by another process in the meantime; run the command again")
+        writer.add(write_description(folder, space.description()))
+        writer.add(*listener.started(folder, space.description()))
+        # The baselines are measured with the base's encoder, which need not be one of those that are searched.
+        prepare_vectors(workspace, space.experiment({}).encoder, progress)
+        for experiment in space.prepared_variants():
+            prepare(workspace, experiment, progress)
+        if retry_failed:
+            _propose_failed(folder)
+        search_trials(workspace, space, folder, concurrent, progress, listener)
+        sweep = _conclude(workspace, space, folder, writer, progress)
+        writer.add(*listener.concluded(sweep))
+    return sweep
+
+
+def _propose_failed(folder: Folder) -> None:
+    """Begin the failed trials again, each under a number of its own."""
+    begun_again = {one.retries for one in open_proposals(folder)}
+    failed = [one for one in read_trials(folder) if one.status == "failed" and one.trial not in begun_again]
+    for number, point in enumerate(failed, start=next_number(folder)):
+        propose(folder, number, point.config, retries=point.trial)
 
 
 def _conclude(
@@ -166,8 +259,9 @@ def _conclude(
         split=split,
         baselines=baselines,
     )
-    for point in points:
-        writer.add(folder.entry(SWEEP.trial(point.trial)))
+    # Also failed trials that were run again since, and how every trial was begun.
+    writer.add(*(folder.entry(SWEEP.trial(number)) for number in trial_numbers(folder, SWEEP.trials)))
+    writer.add(*(folder.entry(SWEEP.proposal(number)) for number in trial_numbers(folder, SWEEP.proposed)))
     writer.add(write_front(sweep))
     writer.counts |= {
         "trials": len(points),

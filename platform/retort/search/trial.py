@@ -3,8 +3,12 @@
 A class trainable whose actor is reused: torch, the collection and its index are opened once per actor, and a trial pays for
 training and evaluation alone. Its run lies in the workspace like any other, so that a trial that was interrupted between its
 training and its report is not trained twice, and a sweep's configuration has the measures that it has alone.
+
+What a trial fails of by itself is its result, which the actor reports. What Tune sees as an error is therefore always a machine,
+a process or a store that failed, and Tune runs the trial again.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,10 +16,14 @@ from typing import Any
 
 from ray import tune
 
+from retort.distill.infrastructure import InfrastructureError, infrastructure_failure
+from retort.errors import RunError
 from retort.search.space import SearchSpace
 from retort.storage import Workspace
 
-__all__ = ["Opened", "Trial", "run_trial"]
+__all__ = ["FAILED", "Opened", "Trial", "run_trial"]
+
+FAILED = "failed"  # the key under which a trial reports its own exception
 
 
 class Opened:
@@ -58,6 +66,7 @@ def run_trial(opened: Opened, space: SearchSpace, point: Mapping[str, object]) -
         prepared,
         open_collection=lambda folder: opened.collection(folder.name),
         open_turns=lambda folder: opened.turns(folder.name),
+        retries=0,  # the sweep's driver retries, and tells of it
     )
     started = time.monotonic()
     collection = opened.collection(prepared.vectors.name)
@@ -103,9 +112,27 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run the trial and report it."""
+        """Run the trial and report it.
+
+        Raises:
+            InfrastructureError: If something failed under the trial, which is no result.
+        """
         point = {key: value for key, value in self.config.items() if key != "fixed"}
         started = time.monotonic()
-        result = run_trial(self.opened, self.space, point)
+        try:
+            result = run_trial(self.opened, self.space, point)
+        except Exception as error:
+            if (words := infrastructure_failure(error)) is not None:
+                # One class that every driver can read again, whatever library the error came from.
+                raise InfrastructureError(words) from error
+            # Tune wants a value for each objective.
+            return {**dict.fromkeys(self.space.settings.objectives, math.nan), FAILED: _told(error), "done": True}
         result["seconds"]["step"] = round(time.monotonic() - started, 3)
         return {**result["measures"], **result, "done": True}
+
+
+def _told(error: Exception) -> str:
+    """An error as the last line of its traceback would have it."""
+    kind = type(error)
+    module = "" if kind.__module__ in ("builtins", RunError.__module__) else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}: {error}"

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from retort.errors import InputError
+import psutil
+
+from retort.errors import InputError, RunError
 from retort.identity import canonical_json
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "on_cluster",
     "quiet_ray_data",
     "smallest_machine",
+    "started_locally",
 ]
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -54,13 +57,15 @@ def ensure_ray(*, cpus: int | None = None) -> None:
         if on_cluster():
             _connect()
             return
-        ray.init(
-            "local",  # also where somebody else's head runs on this machine
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=512 * 1024**2,  # units pass file names, not vectors
+        started_locally(
+            lambda: ray.init(
+                "local",  # also where somebody else's head runs on this machine
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=512 * 1024**2,  # units pass file names, not vectors
+            )
         )
 
 
@@ -97,6 +102,52 @@ def _connect() -> None:
             f"the Ray cluster at RAY_ADDRESS={address} wants a token, and got none or another one: set RAY_AUTH_MODE=token, and "
             "RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token to a copy of the file with the cluster's token"
         ) from error
+
+
+def started_locally(start: Callable[[], object]) -> None:
+    """Start a local cluster, and a second time where this machine was too slow for Ray's own time limits.
+
+    The limits stand in Ray's code (30 s for its raylet), so that the second start can't be given longer ones; but it finds
+    Ray's programs in memory, which the first one read from disk.
+
+    Raises:
+        RunError: If the second start takes too long, too.
+    """
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        start()
+        return
+    except Exception as error:
+        if not _took_too_long(error):
+            raise
+        _end_new_children(before)
+    try:
+        start()
+    except Exception as error:
+        _end_new_children(before)
+        if not _took_too_long(error):
+            raise
+        raise RunError(
+            f"Ray did not start on this machine within its own time limit, twice ({str(error).strip().splitlines()[0]}). The "
+            "machine is overloaded: try again when less runs on it, or start a cluster with `ray start --head` and set "
+            "RAY_ADDRESS to the address that it prints"
+        ) from error
+
+
+def _took_too_long(error: Exception) -> bool:
+    """Whether Ray gave up waiting for its own processes: an error that is told from others by its words alone."""
+    return isinstance(error, TimeoutError) or any(
+        words in str(error) for words in ("timed out", "Timed out", "timeout")
+    )
+
+
+def _end_new_children(before: set[psutil.Process]) -> None:
+    """End what a start that failed has left running; Ray itself ends it with this process."""
+    left = [child for child in psutil.Process().children(recursive=True) if child not in before]
+    for child in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(left, timeout=10)
 
 
 def on_cluster() -> bool:

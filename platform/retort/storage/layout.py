@@ -103,6 +103,7 @@ class _Sweeps(_Children):
     Attributes:
         description: Name, base and settings of the search space.
         trials: Folder of the ended trials.
+        proposed: Folder of the trials that were begun: number and configuration, written before a trial runs.
         front: What the sweep found, once it has ended.
         drawings: The front as a picture and as a page.
         page: The whole report.
@@ -112,6 +113,7 @@ class _Sweeps(_Children):
     parent: str = "sweeps"
     description: str = "sweep.json"
     trials: str = "trials"
+    proposed: str = "proposed"
     front: str = "front.json"
     drawings: tuple[str, str] = ("front.png", "front.html")
     page: str = "report.html"
@@ -120,6 +122,10 @@ class _Sweeps(_Children):
     def trial(self, trial: str) -> str:
         """File of an ended trial."""
         return f"{self.trials}/{trial}.json"
+
+    def proposal(self, trial: str) -> str:
+        """File of a trial that was begun."""
+        return f"{self.proposed}/{trial}.json"
 
 
 RUN: Final = _Runs()

@@ -1,12 +1,13 @@
 """A sweep as its folder has it, whether it has ended or not; the only way to find one and to read its files.
 
-``sweeps/<name>-<fingerprint>/`` holds ``sweep.json`` (the search space), ``trials/<number>.json`` for every ended trial, and,
-once the sweep has ended, ``front.json`` with the trials again, the front's with their evaluation.
+``sweeps/<name>-<fingerprint>/`` holds ``sweep.json`` (the search space), ``proposed/<number>.json`` for every trial that was
+begun (``proposals.py``), ``trials/<number>.json`` for every one that has ended, and, once the sweep has ended, ``front.json``
+with the trials again, the front's with their evaluation.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from retort.config import ExperimentConfig, did_you_mean, experiment_from, point_settings, with_overrides
@@ -15,6 +16,7 @@ from retort.measures.registry import Direction
 from retort.storage import FileEntry, Folder, Workspace
 from retort.storage.layout import SWEEP
 from retort.sweeps.front import champion, front_json, front_rows, mark_front
+from retort.sweeps.proposals import trial_numbers, write_once
 from retort.sweeps.trial import Scalar, TrialPoint
 
 __all__ = [
@@ -37,8 +39,8 @@ class Sweep:
     Attributes:
         folder: ``sweeps/<name>-<fingerprint>``.
         name: The name of the search space, with its profiles.
-        points: The trials that have ended, in that order, those on the front marked; the front's are evaluated once the
-            sweep has ended.
+        points: The trials that have ended, by number, those on the front marked; the front's are evaluated once the
+            sweep has ended. A failed trial that another one has run again is not among them.
         trials: How many trials are asked for.
         ended: Whether the sweep has ended.
         base: The experiment's settings, from which every trial starts.
@@ -123,7 +125,7 @@ class Sweep:
             "split": self.split,
             "front": front_json(self.points),
             "baselines": dict(self.baselines),
-            "trials": [asdict(point) for point in self.points],
+            "trials": [point.to_json() for point in self.points],
         }
 
     def _searched_position(self, point: TrialPoint) -> list[float]:
@@ -143,8 +145,12 @@ def write_description(folder: Folder, description: Mapping[str, Any]) -> FileEnt
 
 
 def write_trial(folder: Folder, point: TrialPoint) -> FileEntry:
-    """Write an ended trial's file; returns its entry for a record."""
-    return folder.write_json(SWEEP.trial(point.trial), asdict(point))
+    """Write an ended trial's file; returns its entry for a record.
+
+    Raises:
+        WorkspaceError: If the number has a result already, which stays as it is.
+    """
+    return write_once(folder, SWEEP.trial(point.trial), point.to_json())
 
 
 def write_front(sweep: Sweep) -> FileEntry:
@@ -153,9 +159,13 @@ def write_front(sweep: Sweep) -> FileEntry:
 
 
 def read_trials(folder: Folder) -> list[TrialPoint]:
-    """The trials that have ended so far, in that order, whether the sweep has ended or not."""
-    names = folder.workspace.names(f"{folder.name}/{SWEEP.trials}")
-    return [TrialPoint(**folder.read_json(f"{SWEEP.trials}/{name}")) for name in names if name.endswith(".json")]
+    """The trials that have ended so far, by number, whether the sweep has ended or not.
+
+    A failed trial that another one has run again is left out: its file stays, its place is taken.
+    """
+    points = [TrialPoint(**folder.read_json(SWEEP.trial(number))) for number in trial_numbers(folder, SWEEP.trials)]
+    replaced = {point.retries for point in points}
+    return [point for point in points if point.trial not in replaced]
 
 
 def read_sweep(folder: Folder) -> Sweep:

@@ -1,8 +1,8 @@
 """A trial of a sweep as plain values, without MLflow, Ray or a workspace, and how its searched settings are written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 __all__ = [
     "Scalar",
@@ -30,6 +30,7 @@ class TrialPoint:
         status: Whether it finished.
         error: What it failed of.
         seconds: Time by part: training, evaluation, overhead.
+        retries: The failed trial whose configuration it runs again, and whose place it takes; None where there is none.
     """
 
     run: str | None
@@ -41,6 +42,14 @@ class TrialPoint:
     status: Literal["finished", "failed"] = "finished"
     error: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    retries: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial as its file has it; ``retries`` is in it only where the trial retries another."""
+        document = asdict(self)
+        if self.retries is None:
+            del document["retries"]
+        return document
 
 
 def varying_knobs(points: Sequence[TrialPoint]) -> list[str]:
