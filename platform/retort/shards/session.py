@@ -1,6 +1,7 @@
 """Ray for the stages: the running cluster where there is one, otherwise a local one that is as quiet as it can be."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -52,6 +53,7 @@ def ensure_ray(*, cpus: int | None = None) -> None:
 
     if ray.is_initialized():
         return
+    _keep_off_standard_output()
     with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore", FutureWarning)
         if on_cluster():
@@ -104,6 +106,19 @@ def _connect() -> None:
         ) from error
 
 
+def _keep_off_standard_output() -> None:
+    """Have Ray say on standard error what it says of workers that died: standard output is the command's, such as JSON."""
+    from ray._private import worker
+
+    if isinstance(worker.print_to_stdstream, functools.partial):
+        return  # done before
+    worker.print_to_stdstream = functools.partial(_said, worker.print_to_stdstream)
+
+
+def _said(say: Callable[..., None], data: dict[str, Any], ignore_prefix: bool) -> None:
+    say(data | {"is_err": True}, ignore_prefix=ignore_prefix)
+
+
 def started_locally(start: Callable[[], object]) -> None:
     """Start a local cluster, and a second time where this machine was too slow for Ray's own time limits.
 
@@ -143,7 +158,12 @@ def _took_too_long(error: Exception) -> bool:
 
 def _end_new_children(before: set[psutil.Process]) -> None:
     """End what a start that failed has left running; Ray itself ends it with this process."""
-    left = [child for child in psutil.Process().children(recursive=True) if child not in before]
+    new = [child for child in psutil.Process().children(recursive=True) if child not in before]
+    left = []
+    for child in new:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("ray" in word for word in child.cmdline()):
+                left.append(child)
     for child in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
