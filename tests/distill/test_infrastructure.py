@@ -4,7 +4,8 @@ import botocore.exceptions
 import pytest
 import ray.exceptions
 import torch
-from ray.train import WorkerGroupError
+from ray.train import ControllerError, WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
 from retort.distill.group import _fit_in_spite_of_losses
 from retort.distill.infrastructure import InfrastructureError, infrastructure_failure
@@ -78,6 +79,16 @@ OTHERS = {
     "found by the trial": (of_task(InfrastructureError("out of memory")), "out of memory"),
     "a worker killed": (group(r0=RuntimeError(GONE), r1=actor_error(KILLED)), "its process was killed"),
     "a worker killed, the others fail of it": (group(r0=KeyError("x"), r1=actor_error(NODE)), "its machine died"),
+    "a worker that does not answer": (
+        group(
+            r0=RuntimeError(GONE), r1=WorkerHealthCheckFailedError("A worker health check failed.", actor_error(KILLED))
+        ),
+        "its process was killed, or crashed",
+    ),
+    "a group that does not start": (
+        ControllerError(WorkerGroupStartupTimeoutError(num_workers=2)),
+        "The worker group startup timed out",
+    ),
     "workers that only miss each other": (group(r0=RuntimeError(GONE)), "a worker of the group is gone"),
 }
 

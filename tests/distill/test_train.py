@@ -6,6 +6,7 @@ difference before you keep it.
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,74 @@ def test_a_state_has_the_form_of_the_version_that_may_have_written_it(trained, t
     names = {"step", "student", "optimizer", "scaler", "adaptation", "student_rankings", "curves"}
     assert state.keys() == names and state["step"] == len(state["curves"])
     assert state["adaptation"].keys() == {"log_variances", "norms", "log_strength", "flops", "first_flops"}
+
+
+class Ended(Exception):
+    """What SIGTERM does to this process, by the handler that a test gives it."""
+
+
+@pytest.fixture
+def ends_on_sigterm():
+    def end(number, frame):
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield end
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_training_that_is_asked_to_end_writes_its_state_first(trained, tmp_path, ends_on_sigterm):
+    changes = {"training__epochs": 1, "training__dropout": 0.1}
+    curves, student, _ = trained(**changes)
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+    done = []
+
+    def ask(stage, step, total, note=""):
+        done.append(step)
+        if step == 6:
+            signal.raise_signal(signal.SIGTERM)
+
+    # No state is due within the hour.
+    with pytest.raises(Ended):
+        trained(**changes, progress=ask, states=States(folder, seconds=3600.0))
+    assert signal.getsignal(signal.SIGTERM) is ends_on_sigterm
+    resumed, again, _ = trained(**changes, progress=lambda s, step, *_: done.append(step), states=States(folder))
+
+    assert done == [*range(1, 7), *range(7, len(curves.rows) + 1)]
+    assert resumed.rows == curves.rows
+    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(student).items())
+
+
+def test_a_training_whose_machine_leaves_writes_its_state_at_once(trained, tmp_path):
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+    steps, asked = [], []
+
+    def leaves():
+        asked.append(len(steps))
+        return len(steps) == 4
+
+    trained(
+        training__epochs=1,
+        progress=lambda stage, step, *_: steps.append(step),
+        states=States(folder, seconds=3600.0, leaving=leaves, leaving_seconds=0.0),
+    )
+    assert asked == steps
+    assert torch.load(tmp_path / "workspace" / "state" / "state.pt", weights_only=True)["step"] == 4
+
+
+@pytest.mark.parametrize("damage", ["zeros", "cut", "empty"])
+def test_a_damaged_state_is_told_of_and_not_used(trained, tmp_path, caplog, damage):
+    folder = Workspace(tmp_path / "workspace", create=True).folder("state")
+    curves, _, _ = trained(training__epochs=1, states=States(folder, seconds=0.0))
+    file = tmp_path / "workspace" / "state" / "state.pt"
+    content = file.read_bytes()
+    quarter = len(content) // 4
+    zeroed = content[:quarter] + bytes(quarter) + content[2 * quarter :]
+    file.write_bytes({"zeros": zeroed, "cut": content[:quarter], "empty": b""}[damage])
+    again, _, _ = trained(training__epochs=1, states=States(folder, seconds=3600.0))
+    assert again.rows == curves.rows
+    (told,) = caplog.messages
+    assert told == f"{file} is damaged and is not used: the training starts from its beginning"
 
 
 class Interrupted(Exception):

@@ -1,8 +1,11 @@
 """Whole runs: kept, found again, and the same from one process and from a group of workers."""
 
 import shutil
+import threading
+import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -54,9 +57,38 @@ def test_a_diverging_run_is_not_kept(prepared_copy, experiment):
     assert list_runs(workspace) == []
 
 
+def reads(process, folder):
+    """Whether a process is a worker of a group that has opened the vectors of a workspace, which it does to train."""
+    try:
+        words = " ".join(process.cmdline())
+        return "RayTrainWorker" in words and any(str(folder) in mapped.path for mapped in process.memory_maps())
+    except psutil.Error:
+        return False
+
+
+class Killer(threading.Thread):
+    """Kills one worker of a group as soon as it trains from a workspace."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place, self.killed = place, None
+
+    def run(self):
+        ended = time.monotonic() + 300
+        while self.killed is None:
+            assert time.monotonic() < ended, "no worker was seen to train"
+            workers = [one for one in psutil.Process().children(recursive=True) if reads(one, self.place / "vectors")]
+            if workers:
+                workers[0].kill()
+                self.killed = workers[0].pid
+            time.sleep(0.02)
+
+
 @pytest.mark.slow
-def test_two_workers_give_the_losses_of_one(prepared_path, experiment, tmp_path):
+def test_two_workers_of_which_one_is_killed_give_the_losses_of_one(prepared_path, experiment, tmp_path):
     # FLOPS is the penalty of which the workers need each other's queries; with it everything else is the same as without.
+    told = []
+
     def curves(workers):
         place = tmp_path / str(workers) / "workspace"
         shutil.copytree(prepared_path, place)
@@ -68,8 +100,11 @@ def test_two_workers_give_the_losses_of_one(prepared_path, experiment, tmp_path)
             regularization__query="flops",
             regularization__query_weight=0.05,
         )
-        done = distil(Workspace(place), config)
-        assert not done.reused
+        killer = Killer(place)
+        if workers:
+            killer.start()
+        done = distil(Workspace(place), config, progress=lambda *words: told.append(words[-1]))
+        assert not done.reused and bool(killer.killed) == bool(workers)
         student = open_run(Workspace(place), done.run).student
         assert not (place / ".ray_train").exists() or not list((place / ".ray_train").iterdir())
         table = done.folder.read_table("curves.parquet")
@@ -78,6 +113,7 @@ def test_two_workers_give_the_losses_of_one(prepared_path, experiment, tmp_path)
     alone, expected, weights = curves(0)
     group, found, parallel = curves(2)
     assert group == alone
+    assert "the workers were lost: its process was killed, or crashed; tried again, 1 of 3" in told
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     for name, value in weights.items():
         torch.testing.assert_close(parallel[name], value, rtol=1e-4, atol=1e-4)

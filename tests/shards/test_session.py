@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.waiting import patience
 
-from retort.errors import ConfigError
-from retort.shards.session import map_units
+from retort.errors import ConfigError, RunError
+from retort.shards.session import map_units, started_locally
 
 
 class Doubler:
@@ -91,3 +92,52 @@ def test_an_actor_that_holds_every_processor_does_its_units_itself(ray_session):
     trial = Trial.remote()
     assert ray.get(trial.doubled.remote([3, 1, 2]), timeout=patience(60)) == [6, 2, 4]
     ray.kill(trial)
+
+
+TOO_SLOW = "The current node timed out during startup. This could happen because some of the raylet failed to startup"
+
+
+class Starts:
+    """Starts a cluster: the first attempts leave a process of their own and fail, as Ray's do on a machine that is too slow."""
+
+    def __init__(self, *errors):
+        self.errors, self.left = list(errors), []
+
+    def __call__(self):
+        if self.errors:
+            self.left.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "raylet"]))
+            raise self.errors.pop(0)
+
+
+@pytest.fixture
+def starts():
+    made = []
+
+    def make(*errors):
+        made.append(Starts(*errors))
+        return made[-1]
+
+    yield make
+    for process in (process for one in made for process in one.left):
+        process.kill()
+        process.wait()
+
+
+def test_a_local_cluster_that_did_not_start_in_time_is_started_once_more(starts):
+    start = starts(Exception(TOO_SLOW))
+    started_locally(start)
+    assert start.errors == [] and [psutil.pid_exists(process.pid) for process in start.left] == [False]
+
+
+def test_a_machine_that_is_too_slow_for_ray_is_told_of_with_a_way_out(starts):
+    start = starts(Exception(TOO_SLOW), Exception(TOO_SLOW))
+    with pytest.raises(RunError, match=r"twice \(The current node timed out.*overloaded: .* set RAY_ADDRESS"):
+        started_locally(start)
+    assert [psutil.pid_exists(process.pid) for process in start.left] == [False, False]
+
+
+def test_what_is_wrong_otherwise_is_not_tried_twice(starts):
+    start = starts(ValueError("num_cpus must be at least 0"), Exception(TOO_SLOW))
+    with pytest.raises(ValueError, match="num_cpus"):
+        started_locally(start)
+    assert len(start.errors) == 1

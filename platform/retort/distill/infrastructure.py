@@ -91,7 +91,10 @@ def _of_ray(error: BaseException) -> str | None:
     if isinstance(error, TrainingFailedError):
         return _of_group(error)
     if not isinstance(error, RayError):
-        return None
+        # What Ray Train says of a worker that does not answer holds what became of it; its other errors are of itself.
+        if isinstance(inner := getattr(error, "health_check_failure", None), BaseException):
+            return infrastructure_failure(inner) or _line(error)
+        return _line(error) if "RayTrainError" in {kind.__name__ for kind in type(error).__mro__} else None
     text = str(error)
     if isinstance(error, OutOfMemoryError) or _OUT_OF_MEMORY in text:
         return "out of memory"
