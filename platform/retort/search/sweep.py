@@ -145,7 +145,7 @@ def _is_complete(folder: Folder, space: SearchSpace, *, resume: bool, retry_fail
     elif retry_failed and any(point.status == "failed" for point in points):
         return False
     else:
-        return record.config["reference"] == space.settings.reference
+        return bool(record.config["reference"] == space.settings.reference)
     if ended and not resume:
         raise InputError(f"{folder.name} {why}; nothing was started: go on with --resume ({ended} trials are kept)")
     return False

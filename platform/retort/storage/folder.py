@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from retort.errors import DamagedError, WorkspaceError
 from retort.identity import fingerprint as stage_fingerprint
 from retort.identity import stream_digest
+from retort.redaction import redacted_json
 from retort.storage.cache import cached, cached_tree
 from retort.storage.files import write_all, write_aside, write_object
 from retort.storage.locks import Lease, hold_lease, hold_lock
@@ -126,8 +127,8 @@ class Folder:
         return self.write(file, lambda stream: write_all(stream, content), part=part)
 
     def write_json(self, file: str, value: object) -> FileEntry:
-        """Write a value as indented JSON, atomically."""
-        return self.write_bytes(file, (json.dumps(value, indent=1) + "\n").encode())
+        """Write a value as indented JSON, atomically; secrets in it are hidden."""
+        return self.write_bytes(file, (json.dumps(redacted_json(value), indent=1) + "\n").encode())
 
     def write_array(self, file: str, array: np.ndarray, *, part: bool = False) -> FileEntry:
         """Write one numpy array as ``.npy`` (memory-mappable), atomically; ``part`` as in :meth:`write`."""

@@ -14,6 +14,7 @@ from pathlib import PureWindowsPath
 from typing import Any, Final
 
 from retort.identity import text_digest
+from retort.redaction import redacted_json
 
 __all__ = ["RECORD", "FileEntry", "Record", "check_inside", "library_versions"]
 
@@ -75,8 +76,8 @@ class Record:
         return sorted(f.name for f in self.files if f.name.endswith(suffix) and f.name.startswith(prefix))
 
     def to_json(self) -> str:
-        """The record as readable JSON, its own checksum last."""
-        data = asdict(self)
+        """The record as readable JSON, its own checksum last; secrets in it are hidden."""
+        data = redacted_json(asdict(self))
         return json.dumps(data | {_OWN_DIGEST: _own_digest(data)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod

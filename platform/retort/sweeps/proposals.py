@@ -90,13 +90,16 @@ def open_proposals(folder: Folder) -> list[Proposal]:
     found = {}
     for number in proposed:
         if number not in ended:
-            data = folder.read_json(SWEEP.proposal(number))
-            found[number] = Proposal(number, data["config"], data.get("retries"))
+            found[number] = folder.read_as(SWEEP.proposal(number), _proposal)
     # A sweep from before there were proposals tells of its ended trials in its front.
     for number, config in _recorded(folder).items():
         if number not in ended and number not in proposed:
             found[number] = Proposal(number, config)
     return [found[number] for number in sorted(found, key=int)]
+
+
+def _proposal(data: Mapping[str, Any]) -> Proposal:
+    return Proposal(data["trial"], data["config"], data.get("retries"))
 
 
 def _recorded(folder: Folder) -> dict[str, Mapping[str, Scalar]]:

@@ -163,7 +163,8 @@ def read_trials(folder: Folder) -> list[TrialPoint]:
 
     A failed trial that another one has run again is left out: its file stays, its place is taken.
     """
-    points = [TrialPoint(**folder.read_json(SWEEP.trial(number))) for number in trial_numbers(folder, SWEEP.trials)]
+    numbers = trial_numbers(folder, SWEEP.trials)
+    points = [folder.read_as(SWEEP.trial(number), lambda found: TrialPoint(**found)) for number in numbers]
     replaced = {point.retries for point in points}
     return [point for point in points if point.trial not in replaced]
 
@@ -175,7 +176,7 @@ def read_sweep(folder: Folder) -> Sweep:
     ended = folder.record() is not None
     found: dict[str, Any] = folder.read_json(SWEEP.front) if ended else {}
     if ended:
-        points = [TrialPoint(**point) for point in found["trials"]]
+        points = folder.read_as(SWEEP.front, lambda front: [TrialPoint(**point) for point in front["trials"]])
     else:
         points = mark_front(read_trials(folder), settings["objectives"])
     return Sweep(
