@@ -117,7 +117,7 @@ def test_a_sweep_records_its_workspaces_own_database_without_its_place(tmp_path)
 
 
 def resolved(place, recorded, *, uri=None, has=False):
-    return resolved_uri(place, recorded, uri=uri or f"sqlite:///{place.root}/mlflow.db", run_is_own=lambda file: has)
+    return resolved_uri(place, recorded, uri=uri or f"sqlite:///{place.root}/mlflow.db", has_run=lambda file: has)
 
 
 def test_what_version_0_1_recorded_is_understood(tmp_path):

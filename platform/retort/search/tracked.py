@@ -46,9 +46,7 @@ def _logged_at(folder: Folder, tracker: Tracker) -> tuple[str, str]:
     """Where a sweep was logged, as the URI that it is now, and its run there."""
     recorded = folder.read_json(SWEEP.tracking)
     run_id = str(recorded["run_id"])
-    uri = resolved_uri(
-        folder.workspace, recorded["uri"], uri=tracker.uri, run_is_own=lambda file: holds_run(file, run_id)
-    )
+    uri = resolved_uri(folder.workspace, recorded["uri"], uri=tracker.uri, has_run=lambda file: holds_run(file, run_id))
     return uri, run_id
 
 

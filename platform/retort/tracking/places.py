@@ -70,7 +70,7 @@ def recorded_uri(workspace: _Place, uri: str) -> str:
     return _OWN if is_own(workspace, uri) else public_uri(uri)
 
 
-def resolved_uri(workspace: _Place, recorded: str, *, uri: str, run_is_own: Callable[[Path], bool]) -> str:
+def resolved_uri(workspace: _Place, recorded: str, *, uri: str, has_run: Callable[[Path], bool]) -> str:
     """What a sweep has recorded, as the URI that it is now, without secrets.
 
     Retort 0.1 recorded a workspace's database with the place where it then was. Where that is gone, or where the
@@ -80,14 +80,17 @@ def resolved_uri(workspace: _Place, recorded: str, *, uri: str, run_is_own: Call
         workspace: Which has the sweep.
         recorded: What it recorded.
         uri: The tracking URI that is used now.
-        run_is_own: Whether a database has the sweep's run.
+        has_run: Whether a sqlite file has the sweep's run.
     """
     now, file = public_uri(uri), sqlite_file(recorded)
     if workspace.is_local:
         own = Path(workspace.root, _DATABASE)
-        moved = file is not None and file.name == _DATABASE and (not file.exists() or run_is_own(own))
+        moved = file is not None and file.name == _DATABASE and (not file.exists() or has_run(own))
         if recorded == _OWN or moved or is_own(workspace, recorded):
-            return now if is_own(workspace, uri) else public_uri(f"sqlite:///{own}")
+            used = sqlite_file(uri)
+            # Of a copy, the database of the original may be named on purpose: it has the run too.
+            here = is_own(workspace, uri) or (used is not None and has_run(used))
+            return now if here else public_uri(f"sqlite:///{own}")
     shown = public_uri(recorded)
     return now if shown == now.partition("?")[0] else shown  # 0.1 recorded no parameters at all
 
