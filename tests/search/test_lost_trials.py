@@ -195,9 +195,9 @@ class MeanwhileFolder(Folder):
 
     @contextlib.contextmanager
     def locked(self):
+        if self.record() is None:
+            _finish(Folder(self.workspace, self.name), load_space(self.workspace.space, trials=1))
         with super().locked():
-            if self.record() is None:
-                _finish(Folder(self.workspace, self.name), load_space(self.workspace.space, trials=1))
             yield
 
 
