@@ -130,7 +130,7 @@ def _search(
     share = trial_share(concurrent, space.experiment({}).training)
     again = [one for one in proposals if one.trial not in given_up]
     again = sorted(again, key=lambda one: one.retries is None)[:count]  # those for failed ones first
-    begun = [dict(config) for config in (*(one.config for one in done), *(one.config for one in proposals))]
+    begun = [dict(point.config) for point in done] + [dict(one.config) for one in proposals]
     study = optuna.storages.InMemoryStorage()  # Optuna's search in Tune opens the study in it by its name
     add_study(study, STUDY, space, done)
     search = Proposing(
