@@ -30,7 +30,7 @@ def run(path):
 @pytest.fixture(scope="module")
 def trec(path):
     """The run's own ranking on dev."""
-    (file,) = path.glob("runs/*/evaluations/*-dev-*/run.trec")
+    (file,) = path.glob("runs/*/evaluations/*dev-*/run.trec")
     return file
 
 
@@ -74,7 +74,7 @@ def test_turns_that_a_file_lacks_count_0_and_are_told(compare, path, trec, run, 
     done = compare("baseline:last", other, "--json")
     (row,) = [row for row in done.json()["rows"] if row["run"] == "theirs.run" and row["measure"] == "R@100"]
 
-    values = table(path, "runs/*/evaluations/*-dev-*")
+    values = table(path, "runs/*/evaluations/*dev-*")
     expected = sum(value["R@100"] for query_id, value in values.items() if query_id != gone) / len(values)
     assert row["mean"] == pytest.approx(expected)
     unknown, missing = done.json()["systems"][1]["notes"]
@@ -133,7 +133,7 @@ def test_the_turns_that_changed_most_can_be_read(compare, path, run, trec, monke
     done = compare("baseline:last", run, "--show", "2", "--measure", "RR", "--json")
     found = done.json()
     whole = next(row for row in found["rows"] if (row["run"], row["measure"]) == (run, "RR"))
-    ours, last = table(path, "runs/*/evaluations/*-dev-*"), table(path, "baselines/last/*-dev-*")
+    ours, last = table(path, "runs/*/evaluations/*dev-*"), table(path, "baselines/last/*dev-*")
     changes = {query_id: row["RR"] - last[query_id]["RR"] for query_id, row in ours.items()}
     judgements = read_judgements(Workspace(path), "dev")
     ranked: dict[str, list[str]] = {}
