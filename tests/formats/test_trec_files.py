@@ -60,7 +60,7 @@ def test_trec_eval_has_the_same_figures_from_both_files(folder, evaluated_path):
 
 
 def test_show_qrels_prints_what_an_evaluation_measured_with(folder, evaluated_path, retort):
-    split = "validate" if "-validate-" in folder.name else "dev"
+    split = "validate" if folder.name.startswith("validate-") else "dev"
     (run,) = list_runs(Workspace(evaluated_path))
     told = retort("show", "qrels", split, "-w", evaluated_path, "--run", run)
     assert told.code == 0 and told.out == (folder / "qrels.trec").read_text()
