@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.interrupted import as_after_a_kill
+from tests.stages import as_after_a_kill
 
 from retort.progress import silent
 from retort.shards.index import index_stage, open_index, part_passages, prepare_index
