@@ -108,8 +108,10 @@ def test_a_stage_of_which_a_file_is_being_replaced_is_not_finished(workspace):
         writer.add(folder.write_bytes("front.json", b"1"), folder.write_bytes("trials.json", b"1"))
     with contextlib.suppress(ZeroDivisionError), writing(folder, version=2, extend=True) as writer:
         writer.add(folder.write_bytes("more.json", b"2"))
-        assert folder.record() is not None
+        assert folder.record() is not None and folder.read_bytes("trials.json") == b"1"
         writer.add(folder.write_bytes("front.json", b"2"))
+        workspace.fs.pipe_file(folder.path("trials.json"), b"2")  # as through another folder of the same name
+        assert folder.read_bytes("trials.json") == b"2"
         raise ZeroDivisionError  # as a kill would
     assert workspace.folder("sweeps/one").record() is None
     with writing(folder, version=2, extend=True) as writer:

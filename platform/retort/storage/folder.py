@@ -110,7 +110,7 @@ class Folder:
         if file in self._extended:
             # From here to the commit the record would name what is not there any more: a kill in between leaves a stage that
             # is not finished, and no damaged one.
-            self._extended = set()
+            self._extended, self._recorded = set(), None
             self.workspace.fs.rm_file(self.path(RECORD))
         if self.workspace.is_local:
             digest, size = write_aside(Path(self.path(file)), writer)
