@@ -28,6 +28,8 @@ def started(command, environment, **options):
         text=True,
         env=environment | {"PYTHONPATH": str(ROOT / "platform")},
         start_new_session=True,
+        # Below nohup it would be ignored, which a process inherits.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         **options,
     )
     seen = set()

@@ -177,7 +177,7 @@ def show_cache(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show this machine's cache of remote files: where it is, its size and its limit.
+    """Show the size of this machine's cache of remote files.
 
     RETORT_CACHE names its folder, and RETORT_CACHE_GIB its limit; what was not used for longest goes first.
 
