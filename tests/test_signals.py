@@ -1,6 +1,7 @@
 """Whoever ends a command gets the exit code of the signal and one sentence; what the command had started is gone."""
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -175,12 +176,19 @@ def test_servers_end_with_their_parent_however_it_ends(number, tmp_path, environ
     assert "postgresql://user:***@host/db" in err and "s3cret" not in err
 
 
+def free_port():
+    """A port that no program is given by itself: those that the system hands out may be taken before the server has it."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("100 ports are taken")
+
+
 @pytest.mark.slow
 def test_the_page_ends_with_all_that_mlflow_had_started(tmp_path, imported_copy, environment):
     store = f"sqlite:///{tmp_path}/shown.db"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["-m", "retort.cli", "ui", "-w", imported_copy, "--port", port, "--no-optuna"]
     with started(command, environment | {"MLFLOW_TRACKING_URI": store}) as (process, seen):
 
