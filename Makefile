@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 WORKSPACE ?= workspace
+CHAOS ?= 8
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,12 +19,13 @@ STAGE_TESTS := tests/shards tests/search tests/report/test_reports.py tests/test
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-stages test-rest check docs lucene bench clean
+.PHONY: help sweep test test-stages test-rest chaos check docs lucene bench clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON) (3.11 or newer), WORKSPACE=$(WORKSPACE) (where sweep keeps data and runs)"
+	@echo "Variables: PYTHON=$(PYTHON) (3.11 or newer), WORKSPACE=$(WORKSPACE) (where sweep keeps data and runs),"
+	@echo "           CHAOS=$(CHAOS) (rounds of chaos), SEED (of chaos; by default a new one, which is printed)"
 
 sweep: $(RUN_STAMP) ## distil students on a small synthetic corpus and print the front of recall against FLOPS
 	$(BIN)/retort import synthetic --workspace "$(WORKSPACE)"
@@ -42,6 +44,10 @@ test-stages: $(DEV_STAMP)
 
 test-rest: $(DEV_STAMP)
 	$(BIN)/coverage run -m pytest -q $(STAGE_TESTS:%=--ignore=%) tests
+
+# A stopped run goes on where it was; `.venv/bin/python -m tests.chaos report` writes the tables of docs/reliability.md.
+chaos: $(DEV_STAMP) ## kill and stop what sweeps run on, for CHAOS rounds drawn from SEED, and see that nothing is lost
+	$(BIN)/python -m tests.chaos run --rounds $(CHAOS) $(if $(SEED),--seed $(SEED))
 
 check: $(DEV_STAMP) ## lint, formatting, types and the floors of the package: what CI runs
 	$(BIN)/ruff check .

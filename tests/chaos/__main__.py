@@ -30,7 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run")
     run.add_argument("--rounds", type=int, default=8, help="rounds in all, those of earlier starts included")
-    run.add_argument("--seed", default=None, help="default: that of the run in OUT that is not finished, else a new one")
+    run.add_argument(
+        "--small", action="store_true", help="three short rounds, and no fault of 20 s: a part of make test"
+    )
+    run.add_argument(
+        "--seed", default=None, help="default: that of the run in OUT that is not finished, else a new one"
+    )
     run.add_argument("--only", action="append", choices=("commands", "prepare", "sweep"), help="kinds of work")
     run.add_argument("--faults", type=int, default=None, help="faults of a round, at most")
     run.add_argument("--no-train-workers", action="store_true", help="leave Ray Train's groups out")
@@ -69,7 +74,7 @@ def _seed(out: Path, rounds: int) -> str:
 
 def _run_inside(args: argparse.Namespace) -> int:
     from tests.chaos.reference import digest_of_package, made
-    from tests.chaos.rounds import KINDS_OF_ROUNDS, play
+    from tests.chaos.rounds import KINDS_OF_ROUNDS, SMALL_ROUNDS, play
     from tests.chaos.scene import ROOT, opened
     from tests.chaos.warm import Warm
 
@@ -82,6 +87,8 @@ def _run_inside(args: argparse.Namespace) -> int:
         become_reaper()
     plans = [plan for plan in KINDS_OF_ROUNDS if not args.only or plan.work in args.only]
     plans = [plan for plan in plans if not (plan.workers and args.no_train_workers)]
+    if args.small:
+        plans, args.rounds = list(SMALL_ROUNDS), len(SMALL_ROUNDS)
     lines = read_rounds(args.out)
     known = {line["seed"] for line in lines}
     counts: Counter[str] = Counter()

@@ -347,5 +347,4 @@ def kinds_for(*, remote: bool) -> tuple[type[Fault], ...]:
     return (*CLUSTER_KINDS, *(STORE_KINDS if remote else (DiskFull,)))
 
 
-
 ALL_KINDS = tuple(dict.fromkeys(kind.kind for remote in (True, False) for kind in kinds_for(remote=remote)))

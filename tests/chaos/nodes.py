@@ -5,7 +5,6 @@ its network namespace is the node. Without, the nodes share the loopback, and a 
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -13,37 +12,57 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
-
 from tests.chaos.processes import command_of, ended, free_port, kill, marked, net_inode, start, wait_for
 
 __all__ = ["BRIDGE", "Cluster", "Node", "make_bridge"]
 
 BRIDGE = "rc0"
 SUBNET = "10.83.0"
+WORKERS = 2  # beside the head
+JOINING = 180.0  # seconds
 NODE = "RETORT_CHAOS_NODE"
 RAY = str(Path(sys.executable).with_name("ray"))
 MEMORY = 100 * 1024**2  # of a node's object store: units pass file names, not vectors
-# The node's own host name, folder of Ray and name service; then Ray, once the interface is there.
+# The node's own host name and folder of Ray; then Ray, once the interface is there.
 SETUP = """
 set -e
 hostname "$1"
 mount --bind "$2" "$3"
-mount --bind "$4" /etc/hosts
 echo ready
 read -r go
-shift 4
+shift 3
 exec "$@" > "$LOG" 2>&1 < /dev/null
 """
 
 
-def make_bridge() -> str:
-    """Make the bridge that joins the nodes, in the suite's own network namespace; returns the suite's address on it."""
-    address = f"{SUBNET}.1"
+def make_bridge(folder: Path) -> str:
+    """Make the bridge that joins the nodes, in the suite's own network namespace; returns the suite's address on it.
+
+    Names are looked up in a file of the suite's own, and nowhere else: torch asks for the names of its peers, and would wait
+    for a name server that cannot be reached.
+    """
+    names = {f"{SUBNET}.1": "chaos", **{_address(number): _name(number) for number in range(WORKERS + 1)}}
+    hosts, resolver = folder / "hosts", folder / "resolv.conf"
+    hosts.write_text(
+        "127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for at, name in names.items()), encoding="utf-8"
+    )
+    resolver.write_text("", encoding="utf-8")
+    for own, of_all in ((hosts, "/etc/hosts"), (resolver, "/etc/resolv.conf")):
+        subprocess.run(["mount", "--bind", str(own), of_all], check=True)
+    subprocess.run(["hostname", "chaos"], check=True)
     _ip("link", "set", "lo", "up")
     _ip("link", "add", BRIDGE, "type", "bridge")
-    _ip("addr", "add", f"{address}/24", "dev", BRIDGE)
+    _ip("addr", "add", f"{SUBNET}.1/24", "dev", BRIDGE)
     _ip("link", "set", BRIDGE, "up")
-    return address
+    return f"{SUBNET}.1"
+
+
+def _address(number: int) -> str:
+    return f"{SUBNET}.{11 + number}"
+
+
+def _name(number: int) -> str:
+    return f"node-{number}" if number else "head-0"
 
 
 def _ip(*words: str, inside: int | None = None) -> None:
@@ -60,7 +79,9 @@ class Node:
         starts: How often it was started.
     """
 
-    def __init__(self, name: str, address: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, address: str, command: list[str], folder: Path, environment: Mapping[str, str]
+    ) -> None:
         self.name, self.address, self.command = name, address, command
         self.folder, self.own = folder, folder / name
         self.environment = dict(environment) | {
@@ -75,6 +96,11 @@ class Node:
     def alive(self) -> bool:
         """Whether the process that holds the node together runs."""
         return self.leader is not None and self.leader.poll() is None
+
+    @property
+    def joined(self) -> bool:
+        """Whether it says that it has joined the cluster since it was started last."""
+        return self.alive and "Ray runtime started" in Path(self.environment["LOG"]).read_text(errors="replace")
 
     def pids(self) -> list[int]:
         """All processes of the node."""
@@ -121,10 +147,8 @@ class IsolatedNode(Node):
         private = self.own / f"ray-{self.starts}"
         private.mkdir(parents=True)
         shared = self.folder / "ray"
-        hosts = self.own / "hosts"
-        hosts.write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n", encoding="utf-8")
         setup = ["unshare", "--net", "--mount", "--uts", "bash", "-c", SETUP, "bash"]
-        words = [*setup, self.name, str(private), str(shared), str(hosts), *self.command]
+        words = [*setup, self.name, str(private), str(shared), *self.command]
         # Its own session: a signal from the terminal is for the suite, which ends its nodes.
         self.leader = subprocess.Popen(
             words, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -142,6 +166,7 @@ class IsolatedNode(Node):
         for device in ("lo", "eth0"):
             _ip("link", "set", device, "up", inside=pid)
         _ip("route", "add", "default", "via", f"{SUBNET}.1", inside=pid)
+        Path(self.environment["LOG"]).write_bytes(b"")
         self.leader.stdin.write(b"go\n")
         self.leader.stdin.close()
         self.leader.stdout.close()
@@ -163,7 +188,9 @@ class LoopbackNode(Node):
 
     def start(self) -> None:
         self.own.mkdir(exist_ok=True)
-        self.leader = start(self.command, self.environment, Path(self.environment["LOG"]))
+        log = Path(self.environment["LOG"])
+        log.write_bytes(b"")
+        self.leader = start(self.command, self.environment, log)
         self.starts += 1
 
     def link(self, *, up: bool) -> None:
@@ -179,10 +206,10 @@ class Cluster:
         dashboard: Where jobs are submitted.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, namespaces: bool, workers: int = 2) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, namespaces: bool) -> None:
         self.namespaces = namespaces
         kind = IsolatedNode if namespaces else LoopbackNode
-        addresses = [f"{SUBNET}.{11 + number}" if namespaces else "127.0.0.1" for number in range(workers + 1)]
+        addresses = [_address(number) if namespaces else "127.0.0.1" for number in range(WORKERS + 1)]
         gcs = 6379 if namespaces else free_port()
         port = 8265 if namespaces else free_port()
         (folder / "ray").mkdir()
@@ -198,12 +225,13 @@ class Cluster:
             head = ["--head", "--port", str(gcs), "--num-cpus", "0", "--temp-dir", str(folder / "ray")]
             return [*words, *head, "--dashboard-host", addresses[0], "--dashboard-port", str(port)]
 
-        names = ["head-0", *(f"node-{number}" for number in range(1, workers + 1))]
         nodes = [
-            kind(name, addresses[number], command(number), folder, environment) for number, name in enumerate(names)
+            kind(_name(number), addresses[number], command(number), folder, environment)
+            for number in range(WORKERS + 1)
         ]
         self.head, self.workers = nodes[0], nodes[1:]
         self.held: set[str] = set()  # nodes that a fault keeps down
+        self.told = ""  # what the cluster said last of its nodes
 
     @property
     def nodes(self) -> list[Node]:
@@ -228,7 +256,10 @@ class Cluster:
 
     def wait(self) -> None:
         """Wait until every node has joined."""
-        wait_for("the cluster", lambda: self._mended_and_whole(), seconds=120, every=0.5)
+        try:
+            wait_for("the cluster", self._mended_and_whole, seconds=JOINING, every=0.5)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; its state: {self.told}") from error
 
     def running(self, *titles: str) -> list[int]:
         """Ids of processes on any node whose command line contains one of these."""
@@ -247,24 +278,23 @@ class Cluster:
 
     def _mended_and_whole(self) -> bool:
         self.mend()
-        return self.alive() == len(self.nodes)
+        # What is told of an address may be of the node that was killed there, until the cluster has noticed.
+        return all(node.joined for node in self.nodes) and self.alive() >= {node.address for node in self.nodes}
 
-    def alive(self) -> int:
-        """How many nodes the cluster's state holds to be alive."""
+    def alive(self) -> set[str]:
+        """Addresses of the nodes that the cluster's state holds to be alive."""
         from ray.util.state import list_nodes
 
-        with contextlib.suppress(Exception):  # noqa: BLE001 - a busy dashboard answers in many ways; it is asked again
-            found = list_nodes(address=self.dashboard, filters=[("state", "=", "ALIVE")], timeout=5)
-            return len(found)
-        return 0
+        try:
+            found = list_nodes(address=self.dashboard, timeout=5)
+        except Exception as error:  # noqa: BLE001 - a busy dashboard fails in many ways; it is asked again
+            self.told = repr(error)
+            return set()
+        self.told = ", ".join(f"{node.node_ip} {node.state} {node.state_message or ''}" for node in found)
+        return {str(node.node_ip) for node in found if node.state == "ALIVE"}
 
     def _head_answers(self) -> bool:
         if self.head.leader is not None and self.head.leader.poll() is not None:
             log = Path(self.head.environment["LOG"]).read_text(errors="replace")
             raise RuntimeError(f"the head ended: {log[-2000:]}")
-        return self.alive() >= 1
-
-
-def processors() -> int:
-    """Processors of this machine."""
-    return os.cpu_count() or 1
+        return bool(self.alive())

@@ -53,7 +53,7 @@ def free_port() -> int:
 def net_inode(pid: int) -> int | None:
     """Which network namespace a process is in; None where it has ended."""
     with contextlib.suppress(OSError):
-        return os.stat(f"/proc/{pid}/ns/net").st_ino
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
     return None
 
 

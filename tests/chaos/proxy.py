@@ -51,28 +51,40 @@ class Proxy:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(self._drop())
         self._loop.close()
 
+    async def _drop(self) -> None:
+        """End every connection's task, which closes the connection."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        streams = [writer]
         try:
             store, sink = await asyncio.open_connection(*self.target)
-        except OSError:
-            writer.close()
-            return
-        for stream in (writer, sink):
-            stream.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        ways = [
-            asyncio.ensure_future(self._relay(reader, sink, answer=writer)),
-            asyncio.ensure_future(self._relay(store, writer, answer=None)),
-        ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        for stream in (writer, sink):
-            stream.close()
+            streams.append(sink)
+            for stream in streams:
+                stream.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ways = [
+                asyncio.ensure_future(self._relay(reader, sink, answer=writer)),
+                asyncio.ensure_future(self._relay(store, writer, answer=None)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+        except (OSError, asyncio.CancelledError):  # no store, or the suite ends
+            pass
+        finally:
+            for stream in streams:
+                stream.close()
+            for stream in streams:
+                with contextlib.suppress(OSError):
+                    await stream.wait_closed()
 
     async def _relay(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answer: asyncio.StreamWriter | None

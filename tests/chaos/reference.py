@@ -81,7 +81,7 @@ def made(scene: Scene, warm: Warm, out: Path, *, workers: bool) -> Reference:
         workers: Make the one on two Train workers too.
     """
     reference = Reference(out / f"reference-{digest_of_package()}")
-    steps: list[tuple[str, str | None]] = [("imported", None), ("prepared", "imported"), ("swept", "prepared")]
+    steps: list[tuple[str, str | None]] = [("imported", None), ("swept", "imported"), ("prepared", "swept")]
     steps += [("swept2", "prepared")] if workers else []
     steps += [("distilled", "prepared"), ("evaluated", "prepared")]
     for name, before in steps:
@@ -90,7 +90,11 @@ def made(scene: Scene, warm: Warm, out: Path, *, workers: bool) -> Reference:
         began = time.monotonic()
         target = place(scene, f"reference-{name}", remote=False)
         reference.copy(before, target, scene)
-        _work(name, scene, warm, target)
+        if name == "prepared":  # what a sweep prepares before its trials is what `retort prepare` makes
+            for folder in ("runs", "sweeps", "baselines"):
+                shutil.rmtree(Path(target, folder))
+        else:
+            _work(name, scene, warm, target)
         aside = reference.folder / f".{name}"
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(Path(target).parent, aside)

@@ -22,12 +22,14 @@ from tests.chaos.verdict import Trials, Verdict, half_written, read
 from tests.chaos.warm import Warm
 from tests.chaos.work import CLOCK, Job, submit
 
-__all__ = ["KINDS_OF_ROUNDS", "Done", "Plan", "play"]
+__all__ = ["KINDS_OF_ROUNDS", "SMALL_ROUNDS", "Done", "Plan", "play"]
 
 COMMAND_KILLED = "command killed"
 WORKING = ("ray::Trial", "ray::ResourceTrainable", "TrainWorker", "ray::MapBatches", "python jobs/")
 ATTEMPT_SECONDS = 300.0
 CALM_ATTEMPTS = 4
+LONG = 10.0  # seconds
+LASTING = {"import": 0.5, "distill": 5.0, "evaluate": 1.0}  # seconds of a command, until one was measured
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class Plan:
         remote: On the object store, or on the shared disk.
         workers: Train workers of a trial; 0: a trial trains in its actor.
         faults: How many to inject, at most.
+        brief: Leave out faults that last for long.
     """
 
     work: str
     remote: bool
     workers: int = 0
     faults: int = 12
+    brief: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +66,11 @@ KINDS_OF_ROUNDS = (
     Plan("sweep", remote=True, workers=2),
     Plan("prepare", remote=False, faults=8),
     Plan("sweep", remote=False, workers=2),
+)
+SMALL_ROUNDS = (
+    Plan("commands", remote=False, faults=6),
+    Plan("sweep", remote=True, faults=5, brief=True),
+    Plan("commands", remote=True, faults=4),
 )
 
 
@@ -191,7 +200,13 @@ def _scheduled(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def play(
-    plan: Plan, scene: Scene, warm: Warm, reference: Reference, seed: str, known: Counter[str], say: Callable[[str], None]
+    plan: Plan,
+    scene: Scene,
+    warm: Warm,
+    reference: Reference,
+    seed: str,
+    known: Counter[str],
+    say: Callable[[str], None],
 ) -> Done:
     """Play one round and judge it."""
     began = time.monotonic()
@@ -226,7 +241,8 @@ def _jobs(
     before = _own_clock(scene, name) if plan.work == "sweep" and Path(CLOCK).exists() else ""
     finished: Trials = {}
     calm = 0
-    with _scheduled(Schedule(scene, kinds_for(remote=plan.remote), known, plan.faults, rng, done)) as schedule:
+    kinds = tuple(kind for kind in kinds_for(remote=plan.remote) if not (plan.brief and kind.seconds >= LONG))
+    with _scheduled(Schedule(scene, kinds, known, plan.faults, rng, done)) as schedule:
         while True:
             calm += schedule.spent
             again = ["--resume"] if done.attempts and plan.work == "sweep" else []
@@ -303,7 +319,7 @@ def _commands(
     say: Callable[[str], None],
 ) -> None:
     """Import, distil and evaluate by turns, each interrupted a few times and then continued to its end."""
-    counts = Counter(known)
+    counts, lasting = Counter(known), dict(LASTING)
     stages: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
         (CORPUS, None, "imported"),
         (DISTIL, "prepared", "distilled"),
@@ -315,12 +331,15 @@ def _commands(
         target = place(scene, f"{name}-{number}", remote=done.plan.remote)
         reference.copy(before, target, scene)
         for _ in range(min(rng.randint(2, 5), done.plan.faults - len(done.faults))):
-            if _interrupted(done, scene, warm, rng, command(words, scene, target), counts) == 0:
+            if _interrupted(done, scene, warm, rng, command(words, scene, target), counts, lasting) == 0:
                 break
             _look(done, target, scene)
+        began = time.monotonic()
         warm.begin(command(words, scene, target))
         done.attempts += 1
-        if code := warm.wait():
+        code = warm.wait()
+        lasting[words[0]] = max(0.3, time.monotonic() - began)
+        if code:
             done.verdict.unfinished.append(f"{after}: exit status {code}: {warm.printed()[-800:]}")
         else:
             done.verdict.conclude(reference.contents(after), read(target, scene.store.client()))
@@ -330,7 +349,13 @@ def _commands(
 
 
 def _interrupted(
-    done: Done, scene: Scene, warm: Warm, rng: random.Random, words: list[str], counts: Counter[str]
+    done: Done,
+    scene: Scene,
+    warm: Warm,
+    rng: random.Random,
+    words: list[str],
+    counts: Counter[str],
+    lasting: dict[str, float],
 ) -> int:
     """Run a command and break something; returns its exit status."""
     began = time.monotonic()
@@ -339,24 +364,27 @@ def _interrupted(
     kinds: tuple[type[Fault], ...] = STORE_KINDS if done.plan.remote else (DiskFull,) if scene.disk_is_small else ()
     names = [COMMAND_KILLED, *(kind.kind for kind in kinds)]
     chosen = rng.choices(names, [1.0 / (1 + counts[name]) for name in names])[0]
-    longest = {"import": 0.5, "distill": 2.5, "evaluate": 0.5}[words[0]]
-    _sleep_while(pid, rng.uniform(0, longest) * (3 if done.plan.remote else 1))
-    noted: dict[str, Any] = {"kind": chosen, "detail": words[0]}
+    _sleep_while(pid, rng.uniform(0, lasting[words[0]]))
+    noted: dict[str, Any] = {"kind": chosen, "at": round(time.monotonic() - began, 2), "detail": words[0]}
     if chosen == COMMAND_KILLED:
         noted["hit"] = not ended(pid) and kill([pid]) == 1
+        code = warm.wait()
     else:
         fault = next(kind for kind in kinds if kind.kind == chosen)(scene, None, rng)
         begun = fault.begin()
         _sleep_while(pid, fault.seconds)
-        noted["hit"] = fault.end() and begun
+        met = fault.end() and begun
+        code = warm.wait()
+        # A command that ended well wrote nothing while its disk was full.
+        noted["hit"] = met and (chosen != DiskFull.kind or code != 0)
         noted["detail"] = f"{words[0]}: {fault.detail}"
-    code = warm.wait()
-    noted["at"], noted["code"] = round(time.monotonic() - began, 2), code
+    noted["code"] = code
     done.faults.append(noted)
     counts[chosen] += 1
     printed = warm.printed()
     if "Traceback (most recent call last)" in printed:
         done.verdict.tracebacks.append(f"{words[0]}, {chosen}: {printed.strip().splitlines()[-1][:300]}")
+        done.log.append(printed[-3000:])
     return code
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from tests.chaos.isolation import isolated
 from tests.chaos.nodes import Cluster, make_bridge
 from tests.chaos.processes import MARKER
@@ -122,7 +121,7 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
         environment = base_environment(folder)
         os.environ.update({name: value for name, value in environment.items() if name.startswith("RAY_")})
         (folder / "home").mkdir()
-        host = make_bridge() if isolated() else "127.0.0.1"
+        host = make_bridge(folder) if isolated() else "127.0.0.1"
         store = ObjectStore(folder, environment, host, seed)
         stack.callback(store.close)
         environment |= {"AWS_ENDPOINT_URL": store.endpoint}

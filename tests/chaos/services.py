@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from tests.chaos.processes import end, ended, free_port, kill, start, wait_for
 from tests.chaos.proxy import Proxy
 
@@ -117,8 +116,20 @@ class Postgres:
         end(self.process)
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [str(self.programs / "postgres"), "-D", str(self.data), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
-        (self.data / "postmaster.pid").unlink(missing_ok=True)  # a killed one leaves it, and its id may be another's now
+        command = [
+            str(self.programs / "postgres"),
+            "-D",
+            str(self.data),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-k",
+            "",
+        ]
+        (self.data / "postmaster.pid").unlink(
+            missing_ok=True
+        )  # a killed one leaves it, and its id may be another's now
         process = start(command, self.environment, self.log, cwd=self.data, **self.user)
         ready = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         wait_for("PostgreSQL", lambda: subprocess.run(ready, check=False).returncode == 0, seconds=60)
@@ -168,7 +179,15 @@ class Mlflow:
         end(self.process)
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.backend, "--artifacts-destination"]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            self.backend,
+            "--artifacts-destination",
+        ]
         command += [f"s3://{BUCKET}/mlflow", "--host", self.host, "--port", str(self.port), "--workers", "1"]
         return start(command, self.environment, self.log)
 

@@ -41,9 +41,7 @@ def read(place: str, client: Any = None) -> Contents:
     """
     if not place.startswith("s3://"):
         root = Path(place)
-        return {
-            str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-        }
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
     prefix = place.removeprefix(f"s3://{BUCKET}/") + "/"
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
@@ -125,7 +123,9 @@ def front(contents: Contents) -> dict[str, Any] | None:
         if fnmatch(name, "sweeps/*/front.json"):
             told = json.loads(content)
             results = {_key(trial): _result(trial) for trial in told["trials"]}
-            return {name: told[name] for name in ("hypervolume", "reference", "baselines", "split")} | {"trials": results}
+            return {name: told[name] for name in ("hypervolume", "reference", "baselines", "split")} | {
+                "trials": results
+            }
     return None
 
 
@@ -178,7 +178,9 @@ class Verdict:
         for file, trial in known.items():
             other = now.get(file)
             if other is None or (_key(other), _result(other)) != (_key(trial), _result(trial)):
-                self.lost.append(f"{file}: {_key(trial)} had finished; now {'nothing' if other is None else _key(other)}")
+                self.lost.append(
+                    f"{file}: {_key(trial)} had finished; now {'nothing' if other is None else _key(other)}"
+                )
         return now
 
     def conclude(self, wanted: Contents, found: Contents) -> None:

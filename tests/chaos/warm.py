@@ -79,7 +79,7 @@ def _serve() -> None:
     import retort.cli.experiments
     import retort.cli.imports
     import retort.distill.students
-    import retort.evaluation.evaluate  # noqa: F401
+    import retort.evaluation.evaluate
 
     torch.set_num_threads(1)
     print("warm", flush=True)

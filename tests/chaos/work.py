@@ -75,7 +75,5 @@ def submit(scene: Scene, script: str, words: list[str], *, before: str = "") -> 
     client = JobSubmissionClient(scene.cluster.dashboard)
     variables = {"PYTHONPATH": "platform", "MLFLOW_TRACKING_URI": scene.mlflow.url}
     entry = " ".join(part for part in (before, "python", script, *words) if part)
-    found = client.submit_job(
-        entrypoint=entry, runtime_env={"working_dir": str(scene.job), "env_vars": variables}
-    )
+    found = client.submit_job(entrypoint=entry, runtime_env={"working_dir": str(scene.job), "env_vars": variables})
     return Job(scene, found, script, client)
