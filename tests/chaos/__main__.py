@@ -18,10 +18,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from tests.chaos.isolation import ISOLATED, SCENE, become_reaper, isolated, run_inside, why_not_isolated
+from tests.chaos.plans import KINDS_OF_ROUNDS, SMALL_ROUNDS
 from tests.chaos.report import ROUNDS, problems, read_rounds, write_report
 
 
@@ -74,9 +76,8 @@ def _seed(out: Path, rounds: int) -> str:
 
 def _run_inside(args: argparse.Namespace) -> int:
     from tests.chaos.reference import digest_of_package, made
-    from tests.chaos.rounds import KINDS_OF_ROUNDS, SMALL_ROUNDS, play
-    from tests.chaos.scene import ROOT, opened
-    from tests.chaos.warm import Warm
+    from tests.chaos.rounds import play
+    from tests.chaos.scene import opened
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -101,34 +102,22 @@ def _run_inside(args: argparse.Namespace) -> int:
     began = time.monotonic()
     bad = False
     with opened(Path(os.environ[SCENE]), seed=int(args.seed), with_cluster=True) as scene:
-        environment = scene.environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
-        warm = Warm(environment, scene.folder / "command.log")
-        try:
-            reference = made(scene, warm, args.out, workers=any(plan.workers for plan in plans))
-            print(f"the scene is set after {time.monotonic() - began:.0f} s", flush=True)
-            for number in wanted:
-                plan = plans[number % len(plans)]
-                if args.faults is not None:
-                    plan = type(plan)(plan.work, plan.remote, plan.workers, args.faults)
-                print(f"round {number + 1} of {args.rounds}: {plan.name}", flush=True)
-                done = play(
-                    plan, scene, warm, reference, f"{args.seed}/{number}", counts, lambda s: print(f"  {s}", flush=True)
-                )
-                counts += done.counts()
-                told = {
-                    "seed": f"{args.seed}/{number}",
-                    "date": time.strftime("%Y-%m-%d"),
-                    "package": digest_of_package(),
-                    "namespaces": isolated(),
-                    **done.to_json(),
-                }
-                with (args.out / ROUNDS).open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(told) + "\n")
-                found = {name: len(lines) for name, lines in done.verdict.problems.items()}
-                bad = bad or bool(found)
-                print(f"  {done.counts().total()} faults in {done.seconds:.0f} s; {found or 'all is well'}", flush=True)
-        finally:
-            warm.close()
+        reference = made(scene, args.out, workers=any(plan.workers for plan in plans))
+        print(f"the scene is set after {time.monotonic() - began:.0f} s", flush=True)
+        for number in wanted:
+            plan = plans[number % len(plans)]
+            if args.faults is not None:
+                plan = replace(plan, faults=args.faults)
+            seed = f"{args.seed}/{number}"
+            print(f"round {number + 1} of {args.rounds}: {plan.name}", flush=True)
+            done = play(plan, scene, reference, seed, counts, lambda told: print(f"  {told}", flush=True))
+            counts += done.counts()
+            of_run = {"seed": seed, "date": time.strftime("%Y-%m-%d"), "package": digest_of_package()}
+            with (args.out / ROUNDS).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({**done.to_json(), **of_run, "namespaces": isolated()}) + "\n")
+            found = {name: len(lines) for name, lines in done.verdict.problems.items()}
+            bad = bad or bool(found)
+            print(f"  {done.counts().total()} faults in {done.seconds:.0f} s; {found or 'all is well'}", flush=True)
     return int(bad)
 
 

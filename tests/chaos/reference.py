@@ -10,10 +10,9 @@ from pathlib import Path
 from tests.chaos.scene import EXPERIMENT, GROUPS, ROOT, SPACE, Scene
 from tests.chaos.services import BUCKET
 from tests.chaos.verdict import Contents, read
-from tests.chaos.warm import Warm
 from tests.chaos.work import submit
 
-__all__ = ["CORPUS", "Reference", "digest_of_package", "made", "place"]
+__all__ = ["CORPUS", "Reference", "command", "digest_of_package", "job_words", "made", "place", "remove"]
 
 CORPUS = ("import", "synthetic", "conversations=40", "dev_conversations=10", "entities=60")
 DISTIL = ("distill", "EXPERIMENT", "objective.contrastive_weight=0.05")
@@ -71,12 +70,11 @@ def command(words: tuple[str, ...], scene: Scene, workspace: str) -> list[str]:
     return [str(scene.job / "experiment.yaml") if word == "EXPERIMENT" else word for word in words] + ["-w", workspace]
 
 
-def made(scene: Scene, warm: Warm, out: Path, *, workers: bool) -> Reference:
+def made(scene: Scene, out: Path, *, workers: bool) -> Reference:
     """Make what is missing of the reference.
 
     Args:
         scene: Where, with nothing disturbed.
-        warm: Runs the commands.
         out: Where references are kept, by the digest of what they depend on.
         workers: Make the one on two Train workers too.
     """
@@ -94,7 +92,7 @@ def made(scene: Scene, warm: Warm, out: Path, *, workers: bool) -> Reference:
             for folder in ("runs", "sweeps", "baselines"):
                 shutil.rmtree(Path(target, folder))
         else:
-            _work(name, scene, warm, target)
+            _work(name, scene, target)
         aside = reference.folder / f".{name}"
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(Path(target).parent, aside)
@@ -104,12 +102,12 @@ def made(scene: Scene, warm: Warm, out: Path, *, workers: bool) -> Reference:
     return reference
 
 
-def _work(name: str, scene: Scene, warm: Warm, target: str) -> None:
+def _work(name: str, scene: Scene, target: str) -> None:
     commands = {"imported": CORPUS, "distilled": DISTIL, "evaluated": EVALUATE}
     if name in commands:
-        warm.begin(command(commands[name], scene, target))
-        if code := warm.wait():
-            raise RuntimeError(f"undisturbed, and still exit status {code}: {warm.printed()}")
+        scene.warm.begin(command(commands[name], scene, target))
+        if code := scene.warm.wait():
+            raise RuntimeError(f"undisturbed, and still exit status {code}: {scene.warm.printed()}")
         return
     script, words = job_words(name, target)
     job = submit(scene, script, words)
@@ -125,3 +123,14 @@ def job_words(name: str, target: str) -> tuple[str, list[str]]:
         return "jobs/prepare_shards.py", ["experiment.yaml", "--workspace", target]
     space, concurrent = ("groups.yaml", "1") if name == "swept2" else ("space.yaml", "2")
     return "jobs/run_sweep.py", [space, "--workspace", target, "--concurrent", concurrent]
+
+
+def remove(scene: Scene, target: str) -> None:
+    """Remove a round's workspace."""
+    if not target.startswith("s3://"):
+        shutil.rmtree(Path(target).parent, ignore_errors=True)
+        return
+    client, prefix = scene.store.client(), target.removeprefix(f"s3://{BUCKET}/")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+        for entry in page.get("Contents", ()):
+            client.delete_object(Bucket=BUCKET, Key=entry["Key"])

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,11 +17,14 @@ from tests.chaos.isolation import isolated
 from tests.chaos.nodes import Cluster, make_bridge
 from tests.chaos.processes import MARKER
 from tests.chaos.services import KEYS, Mlflow, ObjectStore, Postgres, in_parallel
+from tests.chaos.warm import Warm
 
-__all__ = ["EXPERIMENT", "GROUPS", "ROOT", "SPACE", "Scene", "base_environment", "opened"]
+__all__ = ["CLOCK", "EXPERIMENT", "GROUPS", "ROOT", "SPACE", "Scene", "base_environment", "opened"]
 
 ROOT = Path(__file__).parents[2]
 DISK_BYTES = 64 << 20
+CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"  # of Debian's package faketime
+HASTE = 30  # how much faster than time a training's clock runs: it saves its state about once a minute
 # Small enough that trials take seconds, and long enough that a fault can hit one between two steps.
 EXPERIMENT: dict[str, dict[str, Any]] = {
     "corpus": {"train": "train", "validate": {"share": 0.2, "seed": 0}, "evaluate": "dev"},
@@ -62,9 +66,13 @@ class Scene:
         host: The suite's own address, where the services listen.
         store: The object store.
         job: The working directory of the jobs: the package, the entry points and the search space.
+        warm: Runs commands.
+        hasty: Runs commands for which time passes faster, where libfaketime is installed.
         disk: The shared folder of local workspaces; a small file system of its own where namespaces are.
         disk_is_small: Whether :attr:`disk` can be filled.
-        cluster: None until the scene is opened with one; so are the next two.
+        postgres: None until the scene is opened with a cluster; so are the next two.
+        pace: Seconds that starting all of it took: what this machine needs today.
+        clocks: Files that hold the offset of a driver's clock.
     """
 
     folder: Path
@@ -72,12 +80,19 @@ class Scene:
     host: str
     store: ObjectStore
     job: Path
+    warm: Warm
+    hasty: Warm
     disk: Path
     disk_is_small: bool
     postgres: Postgres | None = None
     mlflow: Mlflow | None = None
     cluster: Cluster | None = None
+    pace: float = 0.0
     clocks: list[Path] = field(default_factory=list)
+
+    def runner(self, command: str) -> Warm:
+        """What runs a command: a training saves its state once a minute, and would have ended before."""
+        return self.hasty if command == "distill" else self.warm
 
 
 def base_environment(folder: Path) -> dict[str, str]:
@@ -117,6 +132,7 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
         seed: Of the proxy's cuts.
         with_cluster: Start PostgreSQL, MLflow and the cluster too.
     """
+    began = time.monotonic()
     with ExitStack() as stack:
         environment = base_environment(folder)
         os.environ.update({name: value for name, value in environment.items() if name.startswith("RAY_")})
@@ -130,10 +146,22 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
         if isolated():
             mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "chaos", str(disk)]
             subprocess.run(mount, check=True)
-        scene = Scene(folder, environment, host, store, _job(folder), disk, isolated())
+        warm = Warm(of_commands := _of_commands(environment), folder / "command.log")
+        stack.callback(warm.close)
+        hasty = warm
+        if Path(CLOCK).exists():
+            fast = {"LD_PRELOAD": CLOCK, "FAKETIME": f"+0 x{HASTE}", "NO_FAKE_STAT": "1"}
+            hasty = Warm(of_commands | fast, folder / "hasty.log")
+            stack.callback(hasty.close)
+        scene = Scene(folder, environment, host, store, _job(folder), warm, hasty, disk, isolated())
         if with_cluster:
             _start_cluster(scene, stack)
+        scene.pace = time.monotonic() - began
         yield scene
+
+
+def _of_commands(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
 
 
 def _job(folder: Path) -> Path:

@@ -9,8 +9,6 @@ from tests.chaos.scene import Scene
 
 __all__ = ["Job", "submit"]
 
-CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-
 
 @dataclass
 class Job:
@@ -37,7 +35,7 @@ class Job:
         """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED; empty where the cluster does not answer."""
         try:
             return str(self.client.get_job_status(self.id).value)
-        except RuntimeError:
+        except (RuntimeError, OSError):
             return ""
 
     def ended(self) -> bool:
