@@ -16,6 +16,7 @@ from tests.chaos.verdict import half_written, read
 __all__ = ["disturb_commands"]
 
 COMMAND_KILLED = "command killed"
+STAYS_FULL = 60.0  # seconds
 LASTING = {"import": 0.5, "distill": 5.0, "evaluate": 1.0}  # seconds of a command, until one was measured
 
 
@@ -34,6 +35,7 @@ def disturb_commands(
         (CORPUS, None, "imported"),
         (DISTIL, "prepared", "distilled"),
         (EVALUATE, "prepared", "evaluated"),
+        (DISTIL, "prepared", "distilled"),
     )
     number = 0
     while len(done.faults) < done.plan.faults:
@@ -84,7 +86,8 @@ def _interrupted(
     else:
         fault = next(kind for kind in kinds if kind.kind == chosen)(scene, None, rng)
         begun = fault.begin()
-        _sleep_while(pid, fault.seconds)
+        # A full disk is rarely emptied while a command still runs.
+        _sleep_while(pid, rng.choice([fault.seconds, STAYS_FULL]) if chosen == DiskFull.kind else fault.seconds)
         met = fault.end() and begun
         code = warm.wait()
         # A command that ended well wrote nothing while its disk was full.

@@ -15,7 +15,7 @@ from tests.chaos.proxy import Mode
 from tests.chaos.scene import Scene
 from tests.chaos.work import Job
 
-__all__ = ["ALL_KINDS", "STORE_KINDS", "Clock", "DiskFull", "Fault", "kinds_for"]
+__all__ = ["ALL_KINDS", "STORE_KINDS", "ClockJumped", "DiskFull", "Fault", "kinds_for"]
 
 
 class Fault(ABC):
@@ -314,19 +314,21 @@ def fill(ballast: Path, free: int) -> None:
         stream.truncate(max(0, size - free))
 
 
-class Clock(Fault):
-    """The driver's clock jumps by up to a month, forth or back; libfaketime reads the offset from a file."""
+class ClockJumped(Fault):
+    """The driver's clock jumps by up to a month, forth or back."""
 
     kind = "clock jumped"
     breaks = "clock"
 
     def possible(self) -> bool:
-        return bool(self.scene.clocks) and self.job is not None and bool(self.job.driver())
+        return self.scene.clock is not None and self.job is not None and bool(self.job.driver())
 
     def begin(self) -> bool:
         offset = self.rng.choice([-1, 1]) * self.rng.choice([90, 3600, 86400, 30 * 86400])
         self.detail = f"{offset:+d} s"
-        self.scene.clocks[-1].write_text(f"{offset:+d}\n", encoding="utf-8")
+        if self.scene.clock is None:
+            return False
+        self.scene.clock.move(offset)
         return True
 
 
@@ -339,7 +341,7 @@ STORE_KINDS: tuple[type[ObjectStoreFails], ...] = (
 PROCESS_KINDS: tuple[type[Fault], ...] = (DriverKilled, ActorKilled, TrainWorkerKilled, TaskKilled)
 NODE_KINDS: tuple[type[Fault], ...] = (RayletKilled, NodeKilled, Partitioned)
 SERVICE_KINDS: tuple[type[Fault], ...] = (MlflowKilled, PostgresStopped, PostgresKilled)
-CLUSTER_KINDS: tuple[type[Fault], ...] = (*PROCESS_KINDS, *NODE_KINDS, *SERVICE_KINDS, Clock)
+CLUSTER_KINDS: tuple[type[Fault], ...] = (*PROCESS_KINDS, *NODE_KINDS, *SERVICE_KINDS, ClockJumped)
 
 
 def kinds_for(*, remote: bool) -> tuple[type[Fault], ...]:

@@ -4,13 +4,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
+from tests.chaos.clock import Clock
 from tests.chaos.faults import kinds_for
 from tests.chaos.plans import Done
 from tests.chaos.processes import command_of, kill, wait_for
 from tests.chaos.reference import Reference, job_words, place, remove
-from tests.chaos.scene import CLOCK, Scene
+from tests.chaos.scene import Scene
 from tests.chaos.schedule import AT_WORK, Schedule, scheduled
 from tests.chaos.verdict import Trials, read
 from tests.chaos.work import Job, submit
@@ -39,7 +39,10 @@ def disturb_jobs(
     what = "prepared" if plan.work == "prepare" else "swept2" if plan.workers else "swept"
     reference.copy("imported" if plan.work == "prepare" else "prepared", target, scene)
     script, words = job_words(what, target)
-    before = _own_clock(scene, name) if plan.work == "sweep" and Path(CLOCK).exists() else ""
+    before = ""
+    if plan.work == "sweep" and scene.clock_library is not None:
+        scene.clock = Clock(scene.clock_library, scene.folder / f"clock-{name}")
+        before = " ".join(["env", *(f"{key}={value}" for key, value in scene.clock.variables.items())])
     finished: Trials = {}
     calm = 0
     kinds = tuple(kind for kind in kinds_for(remote=plan.remote) if not (plan.brief and kind.seconds >= LONG))
@@ -51,7 +54,7 @@ def disturb_jobs(
             done.attempts += 1
             ended_well = _attempt(job, schedule)
             schedule.settle()
-            verdict.orphans += _orphans(scene, name)
+            verdict.orphans += _orphans(scene)
             finished = verdict.watch(read(target, scene.store.client()), finished)
             say(f"attempt {done.attempts}: {job.status()}; {len(done.faults)} faults, {len(finished)} trials finished")
             if ended_well:
@@ -60,7 +63,7 @@ def disturb_jobs(
             if calm >= CALM_ATTEMPTS:
                 verdict.unfinished.append(f"after {calm} undisturbed attempts: {job.log()[-1500:]}")
                 break
-    scene.clocks.clear()
+    scene.clock = None
     verdict.conclude(reference.contents(what), read(target, scene.store.client()))
     remove(scene, target)
 
@@ -80,21 +83,7 @@ def _attempt(job: Job, schedule: Schedule) -> bool:
     return job.succeeded()
 
 
-def _own_clock(scene: Scene, name: str) -> str:
-    """What gives a driver a clock that can be moved; other processes keep the machine's."""
-    clock = scene.folder / f"clock-{name}"
-    clock.write_text("+0\n", encoding="utf-8")
-    scene.clocks.append(clock)
-    variables = {
-        "LD_PRELOAD": CLOCK,
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    return "env " + " ".join(f"{key}={value}" for key, value in variables.items())
-
-
-def _orphans(scene: Scene, name: str) -> list[str]:
+def _orphans(scene: Scene) -> list[str]:
     """What still works for a job that has ended, after a while; it is ended here."""
     assert scene.cluster is not None
     cluster = scene.cluster

@@ -8,23 +8,23 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.chaos.clock import Clock, build
 from tests.chaos.isolation import isolated
 from tests.chaos.nodes import Cluster, make_bridge
 from tests.chaos.processes import MARKER
 from tests.chaos.services import KEYS, Mlflow, ObjectStore, Postgres, in_parallel
 from tests.chaos.warm import Warm
 
-__all__ = ["CLOCK", "EXPERIMENT", "GROUPS", "ROOT", "SPACE", "Scene", "base_environment", "opened"]
+__all__ = ["EXPERIMENT", "GROUPS", "ROOT", "SPACE", "Scene", "base_environment", "opened"]
 
 ROOT = Path(__file__).parents[2]
 DISK_BYTES = 64 << 20
-CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"  # of Debian's package faketime
-HASTE = 30  # how much faster than time a training's clock runs: it saves its state about once a minute
+HASTE = 30.0  # how much faster than time a training's clock runs: it saves its state about once a minute
 # Small enough that trials take seconds, and long enough that a fault can hit one between two steps.
 EXPERIMENT: dict[str, dict[str, Any]] = {
     "corpus": {"train": "train", "validate": {"share": 0.2, "seed": 0}, "evaluate": "dev"},
@@ -67,12 +67,13 @@ class Scene:
         store: The object store.
         job: The working directory of the jobs: the package, the entry points and the search space.
         warm: Runs commands.
-        hasty: Runs commands for which time passes faster, where libfaketime is installed.
+        hasty: Runs commands for which time passes faster.
         disk: The shared folder of local workspaces; a small file system of its own where namespaces are.
         disk_is_small: Whether :attr:`disk` can be filled.
         postgres: None until the scene is opened with a cluster; so are the next two.
         pace: Seconds that starting all of it took: what this machine needs today.
-        clocks: Files that hold the offset of a driver's clock.
+        clock_library: What lets a driver's clock jump; None where it cannot be compiled.
+        clock: That of the driver that runs.
     """
 
     folder: Path
@@ -88,7 +89,8 @@ class Scene:
     mlflow: Mlflow | None = None
     cluster: Cluster | None = None
     pace: float = 0.0
-    clocks: list[Path] = field(default_factory=list)
+    clock_library: Path | None = None
+    clock: Clock | None = None
 
     def runner(self, command: str) -> Warm:
         """What runs a command: a training saves its state once a minute, and would have ended before."""
@@ -148,12 +150,12 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
             subprocess.run(mount, check=True)
         warm = Warm(of_commands := _of_commands(environment), folder / "command.log")
         stack.callback(warm.close)
-        hasty = warm
-        if Path(CLOCK).exists():
-            fast = {"LD_PRELOAD": CLOCK, "FAKETIME": f"+0 x{HASTE}", "NO_FAKE_STAT": "1"}
-            hasty = Warm(of_commands | fast, folder / "hasty.log")
-            stack.callback(hasty.close)
+        hasty = Warm(of_commands, folder / "hasty.log", haste=HASTE)
+        stack.callback(hasty.close)
         scene = Scene(folder, environment, host, store, _job(folder), warm, hasty, disk, isolated())
+        scene.clock_library = build(folder)
+        if scene.clock_library is None:
+            print("no C compiler: no clock jumps", flush=True)
         if with_cluster:
             _start_cluster(scene, stack)
         scene.pace = time.monotonic() - began
