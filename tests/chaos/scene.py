@@ -65,7 +65,8 @@ class Scene:
         environment: Of every process that the suite starts.
         host: The suite's own address, where the services listen.
         store: The object store.
-        job: The working directory of the jobs: the package, the entry points and the search space.
+        package: The source root of the package, at one path on all nodes.
+        job: The working directory of the jobs: the entry points and the search spaces.
         warm: Runs commands.
         hasty: Runs commands for which time passes faster.
         disk: The shared folder of local workspaces; a small file system of its own where namespaces are.
@@ -80,6 +81,7 @@ class Scene:
     environment: dict[str, str]
     host: str
     store: ObjectStore
+    package: Path
     job: Path
     warm: Warm
     hasty: Warm
@@ -148,11 +150,13 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
         if isolated():
             mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "chaos", str(disk)]
             subprocess.run(mount, check=True)
-        warm = Warm(of_commands := _of_commands(environment), folder / "command.log")
+        package = _package(folder)
+        of_commands = environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(package)])}
+        warm = Warm(of_commands, folder / "command.log")
         stack.callback(warm.close)
         hasty = Warm(of_commands, folder / "hasty.log", haste=HASTE)
         stack.callback(hasty.close)
-        scene = Scene(folder, environment, host, store, _job(folder), warm, hasty, disk, isolated())
+        scene = Scene(folder, environment, host, store, package, _job(folder), warm, hasty, disk, isolated())
         scene.clock_library = build(folder)
         if scene.clock_library is None:
             print("no C compiler: no clock jumps", flush=True)
@@ -162,18 +166,17 @@ def opened(folder: Path, *, seed: int, with_cluster: bool) -> Iterator[Scene]:
         yield scene
 
 
-def _of_commands(environment: dict[str, str]) -> dict[str, str]:
-    return environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
+def _package(folder: Path) -> Path:
+    """A copy of the package, so that a run is of one state of it."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    return Path(shutil.copytree(ROOT / "platform", folder / "platform", ignore=ignore))
 
 
 def _job(folder: Path) -> Path:
     job = folder / "job"
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("platform", "jobs"):
-        shutil.copytree(ROOT / name, job / name, ignore=ignore)
-    (job / "space.yaml").write_text(yaml.safe_dump(SPACE), encoding="utf-8")
-    (job / "groups.yaml").write_text(yaml.safe_dump(GROUPS), encoding="utf-8")
-    (job / "experiment.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
+    shutil.copytree(ROOT / "jobs", job / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, settings in (("space", SPACE), ("groups", GROUPS), ("experiment", EXPERIMENT)):
+        (job / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return job
 
 

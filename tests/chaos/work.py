@@ -71,7 +71,8 @@ def submit(scene: Scene, script: str, words: list[str], *, before: str = "") -> 
 
     assert scene.cluster is not None and scene.mlflow is not None
     client = JobSubmissionClient(scene.cluster.dashboard)
-    variables = {"PYTHONPATH": "platform", "MLFLOW_TRACKING_URI": scene.mlflow.url}
+    # One path on all nodes, as where Retort is installed on them: what numba compiles is found by its source's path and time.
+    variables = {"PYTHONPATH": str(scene.package), "MLFLOW_TRACKING_URI": scene.mlflow.url}
     entry = " ".join(part for part in (before, "python", script, *words) if part)
     found = client.submit_job(entrypoint=entry, runtime_env={"working_dir": str(scene.job), "env_vars": variables})
     return Job(scene, found, script, client)
