@@ -220,6 +220,9 @@ class Cluster:
         def command(number: int) -> list[str]:
             words = [RAY, "start", *shared, "--node-ip-address", addresses[number]]
             words += [] if namespaces else ["--dashboard-agent-listen-port", str(free_port())]
+            # Named, so that a raylet need not wait for its agents to choose them: on a busy machine it gives up.
+            for number_of_agent, agent in enumerate(("dashboard-agent-grpc-port", "runtime-env-agent-port")):
+                words += [f"--{agent}", str(8777 + number_of_agent if namespaces else free_port())]
             if number:
                 return [*words, "--address", self.gcs, "--num-cpus", "1"]
             head = ["--head", "--port", str(gcs), "--num-cpus", "0", "--temp-dir", str(folder / "ray")]

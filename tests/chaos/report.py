@@ -17,7 +17,7 @@ COUNTED = {
     "lost": "finished trials lost",
     "repeated": "finished trials run again",
     "trials_failed": "trials recorded as failed, of nothing of their own",
-    "missing": "configurations without a result",
+    "missing": "configurations without a result, stages that are not there",
     "different": "different figures or files",
     "half_written": "half-written stages",
     "leftovers": "files that no record names",

@@ -115,6 +115,7 @@ def base_environment(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(folder / "cache"),
         "RAY_TMPDIR": str(folder / "ray"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # by default workers yield to all else on a machine, and stand still on a busy one
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         # A node counts as dead after 3 unanswered questions, 10 s, where Ray's own patience is half a minute.
@@ -122,6 +123,7 @@ def base_environment(folder: Path) -> dict[str, str]:
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_timeout_ms": "3000",
         "RAY_health_check_failure_threshold": "3",
+        "RAY_agent_register_timeout_ms": "120000",  # a raylet ends itself if its agents start more slowly
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **KEYS,
     }

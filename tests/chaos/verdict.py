@@ -44,7 +44,8 @@ def read(place: str, client: Any = None) -> Contents:
         return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
     prefix = place.removeprefix(f"s3://{BUCKET}/") + "/"
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    # A key that ends in a slash stands for a folder, and holds nothing.
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
 
     def get(key: str) -> bytes:
         return bytes(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
@@ -63,7 +64,7 @@ def half_written(contents: Contents) -> list[str]:
     """Stages whose record names what is not there as it says, and trials that cannot be read."""
     problems = []
     for name, content in contents.items():
-        if name.endswith(".json"):
+        if name.endswith(".json") and not name.startswith("."):  # what Ray keeps beside the stages is its own
             try:
                 json.loads(content)
             except ValueError as error:
@@ -130,15 +131,24 @@ def front(contents: Contents) -> dict[str, Any] | None:
 
 
 def different_files(wanted: Contents, found: Contents) -> list[str]:
-    """Files of finished stages that are not, byte for byte, those of the undisturbed workspace, and those that lack."""
-    names = {name for name in _recorded(wanted) if not any(fnmatch(name, pattern) for pattern in VARYING)}
-    return sorted(name for name in names if found.get(name) != wanted[name])
+    """Files of stages that both have finished which are not, byte for byte, the same."""
+    here = {folder for folder, _ in _records(found)}
+    return [
+        name
+        for folder, file in _recorded(wanted)
+        for name in [f"{folder}/{file}"]
+        if folder in here and not any(fnmatch(name, pattern) for pattern in VARYING) and found.get(name) != wanted[name]
+    ]
 
 
-def _recorded(contents: Contents) -> set[str]:
-    return {
-        f"{folder}/{entry['name']}".lstrip("/") for folder, record in _records(contents) for entry in record["files"]
-    }
+def missing_stages(wanted: Contents, found: Contents) -> list[str]:
+    """Stages of the undisturbed workspace that the other one has not finished."""
+    here = {folder for folder, _ in _records(found)}
+    return sorted({folder for folder, _ in _recorded(wanted)} - here)
+
+
+def _recorded(contents: Contents) -> list[tuple[str, str]]:
+    return sorted((folder, entry["name"]) for folder, record in _records(contents) for entry in record["files"])
 
 
 @dataclass
@@ -150,7 +160,7 @@ class Verdict:
         trials_failed: Trials that are recorded as failed: nothing of their own can fail.
         lost: Finished trials whose file was there before a fault, and is not there any more, or says something else.
         repeated: Trials of a configuration that had finished already.
-        missing: Configurations without a finished trial at the end.
+        missing: Configurations without a finished trial at the end, and stages that have not finished.
         different: Trials, fronts and files that are not those of the undisturbed run.
         half_written: Stages whose record names what is not there.
         leftovers: Files that no record names, after the work has ended well.
@@ -194,12 +204,13 @@ class Verdict:
         self.trials_failed += [f"{_key(trial)}: {trial['error']}" for trial in ended if trial["status"] != "finished"]
         self.repeated += sorted({key for key in keys if keys.count(key) > 1})
         here, there = finished(found), finished(wanted)
-        self.missing += sorted(set(there) - set(here))
+        self.missing += sorted(set(there) - set(here)) + missing_stages(wanted, found)
         for key in sorted(set(there) & set(here)):
             names = ("run", "validation")
             if any(here[key][name] != there[key][name] for name in names):
                 self.different.append(f"trial {key}: {here[key]['validation']} instead of {there[key]['validation']}")
-        if front(wanted) != front(found):
+        # Of other trials another front is right.
+        if not self.missing and front(wanted) != front(found):
             self.different.append("front.json")
 
     @property
