@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from tests.chaos.processes import marked, wait_for
+
 __all__ = ["ISOLATED", "SCENE", "become_reaper", "isolated", "run_inside", "why_not_isolated"]
 
 ISOLATED = "RETORT_CHAOS_ISOLATED"  # set to 1 inside namespaces of the suite's own
@@ -69,6 +71,8 @@ def run_inside(words: Sequence[str], *, namespaces: bool) -> int:
                 # With namespaces everything inside ends with the first process; else the suite ends what it started.
                 process.send_signal(signal.SIGKILL if namespaces else signal.SIGTERM)
                 process.wait()
+            # The kernel ends what is inside one after the other; the folder is removed when nobody writes into it any more.
+            wait_for("the end of what was started", lambda: not marked(Path(scene).name), seconds=60)
 
 
 def _die_with_parent() -> None:
