@@ -50,7 +50,7 @@ def disturb_commands(
             if any(name.endswith("/state.pt") for name in found):
                 done.faults[-1]["detail"] += "; a training state is there"
         began, warm = time.monotonic(), scene.runner(words[0])
-        warm.begin(command(words, scene, target))
+        warm.begin(command(words, scene, target), scene.tracking(remote=done.plan.remote))
         done.attempts += 1
         code = warm.wait()
         lasting[words[0]] = max(0.3, time.monotonic() - began)
@@ -73,7 +73,7 @@ def _interrupted(
 ) -> int:
     """Run a command and break something; returns its exit status."""
     began, warm = time.monotonic(), scene.runner(words[0])
-    pid = warm.begin(words)
+    pid = warm.begin(words, scene.tracking(remote=done.plan.remote))
     done.attempts += 1
     kinds: tuple[type[Fault], ...] = STORE_KINDS if done.plan.remote else (DiskFull,) if scene.disk_is_small else ()
     names = [COMMAND_KILLED, *(kind.kind for kind in kinds)]

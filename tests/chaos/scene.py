@@ -94,6 +94,10 @@ class Scene:
     clock_library: Path | None = None
     clock: Clock | None = None
 
+    def tracking(self, *, remote: bool) -> dict[str, str]:
+        """Where MLflow is for a command: a workspace on the object store cannot hold its database."""
+        return {"MLFLOW_TRACKING_URI": self.mlflow.url} if remote and self.mlflow is not None else {}
+
     def runner(self, command: str) -> Warm:
         """What runs a command: a training saves its state once a minute, and would have ended before."""
         return self.hasty if command == "distill" else self.warm
