@@ -240,3 +240,25 @@ def test_the_page_opens_with_the_columns_that_one_compares_by(mlflow_tracker):
     view = json.loads(experiment.tags["mlflow.sharedViewState.retort"])
     assert view["selectedColumns"][1:3] == ["metrics.`R_at_100`", "metrics.`FLOPS`"]
     assert mlflow_tracker.page == f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=retort"
+
+
+def test_a_database_that_could_not_be_made_whole_is_not_there_the_next_time(tmp_path, monkeypatch):
+    # As on a full disk: MLflow makes its tables by dozens of migrations, and stops in the middle of them.
+    from mlflow.store.db import utils
+
+    def half(engine):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE metrics (key VARCHAR(250))")
+        raise OSError(28, "No space left on device")
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.store.tracking.sqlalchemy_store.mlflow.store.db.utils._initialize_tables", half)
+        assert utils._initialize_tables is half
+        with pytest.raises((InputError, OSError), match="No space left on device"):
+            MlflowTracker(uri, "retort")
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
+
+    run = MlflowTracker(uri, "retort").start("kld")
+    run.end()
+    assert (tmp_path / "mlflow.db").exists()

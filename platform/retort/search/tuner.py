@@ -5,6 +5,7 @@ Tune's state. A trial whose machine failed is run again on another one; one that
 """
 
 import logging
+import os
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -126,6 +127,9 @@ def _search(
     ensure_ray()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a failed trial is reported here, once
+    # Nobody reads Tune's own logs of a trial, and TensorBoard's thread dies, for ever unnoticed, when the clock is set back.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)  # which misses them
     settings, done, proposals = space.settings, _standing(folder), open_proposals(folder)
     share = trial_share(concurrent, space.experiment({}).training)
     again = [one for one in proposals if one.trial not in given_up]

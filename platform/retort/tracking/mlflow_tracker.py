@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -305,12 +306,30 @@ def _client(uri: str) -> "MlflowClient":
         # "Creating initial MLflow database tables..." and its like are no news to whoever trains.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     try:
+        file = sqlite_file(uri)
+        if file is not None and not file.exists():
+            _make_database(file)
         # Without a registry URI of its own the client would open a second store for models that nobody registers.
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
         raise InputError(f"MLflow at {public_uri(uri)} cannot be used: {redacted(error.message)}") from error
     except SQLAlchemyError as error:
         raise InputError(f"MLflow at {public_uri(uri)} cannot be used: {redacted(str(error))}") from error
+
+
+def _make_database(file: Path) -> None:
+    """Make MLflow's tables aside and rename them as a whole: half of them, as a full disk leaves, could not be opened again."""
+    from mlflow import MlflowClient
+
+    for left in file.parent.glob(f".{file.name}.*.new*"):
+        left.unlink()  # of a process that was killed: this one is alone here
+    aside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        address = f"sqlite:///{aside}"
+        MlflowClient(tracking_uri=address, registry_uri=address)._tracking_client.store.engine.dispose()
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _alone_at(uri: str) -> contextlib.AbstractContextManager[object]:
