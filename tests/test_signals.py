@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.chat_server import ChatServer, completion
+from tests.waiting import hear_signals
 
 ROOT = Path(__file__).parents[1]
 KEPT = "interrupted; what was finished is kept"
@@ -29,8 +30,7 @@ def started(command, environment, **options):
         text=True,
         env=environment | {"PYTHONPATH": str(ROOT / "platform")},
         start_new_session=True,
-        # Below nohup it would be ignored, which a process inherits.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=hear_signals,
         **options,
     )
     seen = set()

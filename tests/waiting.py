@@ -8,6 +8,7 @@ costs time only where something is broken.
 import contextlib
 import functools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -68,6 +69,12 @@ def wait_until(
     return found
 
 
+def hear_signals() -> None:
+    """Let a process that is about to start hear the signals that ``nohup``, or a shell's background, has its children ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Started:
     """Processes that a test started, and whatever these started; a context manager, which ends them all."""
 
@@ -86,7 +93,13 @@ class Started:
     ) -> "subprocess.Popen[Any]":
         """Start a process, in a session of its own, so that no signal of a terminal or of this process reaches it."""
         environment = {**(os.environ if env is None else env), MARK: self._mark}
-        process = subprocess.Popen(list(map(str, command)), env=environment, start_new_session=True, **options)
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment,
+            start_new_session=True,
+            preexec_fn=hear_signals,
+            **options,
+        )
         self._processes.append(process)
         return process
 
