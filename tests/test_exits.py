@@ -203,3 +203,15 @@ def test_mlflow_is_told_no_secret(planted, tmp_path):
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert not any(part.encode() in path.read_bytes() for part in SHORT), path
+
+
+def test_a_store_that_fails_is_told_in_one_line(capsys):
+    from botocore.exceptions import EndpointConnectionError, HTTPClientError
+
+    from retort.cli import _failed
+
+    for error in (EndpointConnectionError(endpoint_url="http://store"), HTTPClientError(error="cut off")):
+        assert _failed(error) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"failed: {type(error).__name__}: ") and told.count("\n") == 1
+        assert told.endswith("; what was finished is kept, run the command again\n")

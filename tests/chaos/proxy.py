@@ -95,7 +95,8 @@ class Proxy:
                 if self.mode != "through":
                     self.hits += 1
                 if self.mode == "503" and answer is not None:
-                    answer.write(REFUSAL)
+                    # The answer to HEAD has no body, whatever its headers say.
+                    answer.write(REFUSAL.partition(_SLOW_DOWN)[0] if content.startswith(b"HEAD") else REFUSAL)
                     await answer.drain()
                     return
                 if self.mode == "silence":

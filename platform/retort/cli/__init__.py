@@ -121,6 +121,12 @@ def _run(words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _store_failure(error: Exception) -> str | None:
+    from retort.distill.infrastructure import infrastructure_failure
+
+    return infrastructure_failure(error)
+
+
 def _failed(error: Exception) -> int:
     """Tell what went wrong; returns the exit code."""
     if isinstance(error, InputError):
@@ -130,6 +136,8 @@ def _failed(error: Exception) -> int:
         sys.stderr.write(f"failed: {error}\n")
     elif isinstance(error, OSError):
         sys.stderr.write(f"failed: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
+    elif (failed := _store_failure(error)) is not None:
+        sys.stderr.write(f"failed: {failed}; what was finished is kept, run the command again\n")
     else:
         # Nobody foresaw it: a fault of Retort's own, or of a library, whose place is to be known.
         sys.stderr.write("".join(traceback.format_exception(error)))
