@@ -15,7 +15,7 @@ LUCENE_STAMP := $(VENV)/.stamp-lucene
 BENCH_STAMP := $(VENV)/.stamp-bench
 
 RESULTS := benchmarks/.results
-STAGE_TESTS := tests/chaos tests/shards tests/search tests/report/test_reports.py tests/test_object_store.py tests/test_docs.py
+STAGE_TESTS := tests/shards tests/search tests/report/test_reports.py tests/test_object_store.py tests/test_docs.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
