@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.chat_server import ChatServer, completion
-from tests.waiting import hear_signals
+from tests.waiting import hearing_signals
 
 ROOT = Path(__file__).parents[1]
 KEPT = "interrupted; what was finished is kept"
@@ -24,13 +24,12 @@ KEPT = "interrupted; what was finished is kept"
 def started(command, environment, **options):
     """A process with its own session; nothing of it is left after the block."""
     process = subprocess.Popen(
-        [sys.executable, *(str(word) for word in command)],
+        hearing_signals([sys.executable, *command]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment | {"PYTHONPATH": str(ROOT / "platform")},
         start_new_session=True,
-        preexec_fn=hear_signals,
         **options,
     )
     seen = set()

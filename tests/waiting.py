@@ -8,7 +8,6 @@ costs time only where something is broken.
 import contextlib
 import functools
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -69,10 +68,21 @@ def wait_until(
     return found
 
 
-def hear_signals() -> None:
-    """Let a process that is about to start hear the signals that ``nohup``, or a shell's background, has its children ignore."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+HEARING = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def hearing_signals(command: Sequence[object]) -> list[str]:
+    """A command that hears the signals which ``nohup``, or a shell's background, has this process and its children ignore.
+
+    By way of a program that becomes the command: subprocess's ``preexec_fn`` would fork this process with the threads of Ray
+    and gRPC, which Python warns of; one run of these tests that did so hung in ``ray.shutdown()``.
+    """
+    return [sys.executable, "-c", HEARING, *map(str, command)]
 
 
 class Started:
@@ -93,13 +103,7 @@ class Started:
     ) -> "subprocess.Popen[Any]":
         """Start a process, in a session of its own, so that no signal of a terminal or of this process reaches it."""
         environment = {**(os.environ if env is None else env), MARK: self._mark}
-        process = subprocess.Popen(
-            list(map(str, command)),
-            env=environment,
-            start_new_session=True,
-            preexec_fn=hear_signals,
-            **options,
-        )
+        process = subprocess.Popen(hearing_signals(command), env=environment, start_new_session=True, **options)
         self._processes.append(process)
         return process
 
